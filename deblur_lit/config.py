@@ -1,0 +1,215 @@
+"""Finding, composing, checking and naming configurations."""
+
+import difflib
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+
+ABLATED_NETWORK = "unet"  # the only network with empty slots
+NO_ABLATION = "baseline"
+
+
+def conf_dir() -> Path:
+    """Return the folder of YAML files: `conf/` of the checkout, or the copy inside an installed wheel.
+
+    Raises:
+        FileNotFoundError: if neither is there.
+    """
+    package = Path(__file__).resolve().parent
+    for folder in (package / "conf", package.parent / "conf"):
+        if (folder / "train.yaml").is_file():
+            return folder
+    raise FileNotFoundError(f"no conf/train.yaml in {package} or {package.parent}: reinstall deblur_lit")
+
+
+def stems(group: str) -> list[str]:
+    """Return the choices of a config group, sorted.
+
+    Example:
+        >>> stems("scheduler")
+        ['cosine', 'multistep']
+    """
+    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
+
+
+def groups() -> list[str]:
+    """Return the config groups."""
+    return sorted(path.name for path in conf_dir().iterdir() if path.is_dir() and path.name != "hydra")
+
+
+def compose(config_name: str = "train", overrides: Sequence[str] = ()) -> DictConfig:
+    """Compose a configuration from conf/ outside of a Hydra application.
+
+    Args:
+        config_name: stem of the primary file in conf/.
+        overrides: Hydra overrides.
+
+    Raises:
+        ValueError: for an override that names no key, group or choice; the message gives the nearest.
+    """
+    check_overrides(config_name, overrides)
+    return _compose(config_name, overrides)
+
+
+def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
+    running = GlobalHydra.instance().hydra  # inside a Hydra job there is one: give it back afterwards
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+            return hydra_compose(config_name, list(overrides))
+    finally:
+        GlobalHydra.instance().hydra = running
+
+
+def check_overrides(config_name: str, overrides: Iterable[str]) -> None:
+    """Refuse overrides that name no key, group or choice, with the nearest valid one.
+
+    Sweeps (`ablation=baseline,dffm`) are checked value by value. `+new=1` and keys of `hydra` are left to
+    Hydra.
+
+    Raises:
+        ValueError: naming the override at fault.
+    """
+    parsed = [override for override in map(_parse, overrides) if not override.is_hydra_override()]
+    known = groups()
+    for override in parsed:
+        key = override.key_or_group
+        if key in known and not override.is_delete():
+            for choice in _values(override):
+                if choice not in (None, "null") and choice not in stems(key):
+                    raise ValueError(f"{key}={choice}: no conf/{key}/{choice}.yaml{_nearest(str(choice), stems(key))}")
+    if "ablation" in (o.key_or_group for o in parsed):
+        networks = [v for o in parsed if o.key_or_group == "network" for v in _values(o)] or [ABLATED_NETWORK]
+        if any(network != ABLATED_NETWORK for network in networks):
+            raise ValueError(
+                f"ablation= fills the slots of network={ABLATED_NETWORK} alone, not of {networks}: leave one out"
+            )
+    choices = [f"{o.key_or_group}={_values(o)[0]}" for o in parsed if o.key_or_group in known and _values(o)]
+    config: DictConfig | None = None
+    for override in parsed:
+        key = override.key_or_group
+        if key in known or override.is_add():
+            continue
+        config = config or _compose(config_name, choices)
+        if not _has(config, key):
+            valid = [*known, *_keys(config)]
+            raise ValueError(f"{override.input_line}: there is no key {key!r}{_nearest(key, valid)}")
+
+
+def check(cfg: DictConfig) -> None:
+    """Refuse a configuration whose numbers would not mean what they seem to mean.
+
+    Raises:
+        ValueError: if an ablation meets a network without slots, or a checkpoint would be chosen on test data.
+    """
+    if cfg.card.name != ABLATED_NETWORK and cfg.ablation.name != NO_ABLATION:
+        raise ValueError(
+            f"ablation={cfg.ablation.name} fills the slots of network={ABLATED_NETWORK} alone, "
+            f"not of network={cfg.card.name}: leave one of the two out"
+        )
+    for name, callback in (cfg.callbacks or {}).items():
+        monitor = (callback or {}).get("monitor")
+        if monitor and not str(monitor).startswith("val/"):
+            raise ValueError(
+                f"callbacks.{name}.monitor={monitor}: a checkpoint is chosen on validation data alone; "
+                "monitor a val/ metric"
+            )
+
+
+def row_name(cfg: DictConfig) -> str:
+    """Return the row of a table that a configuration stands for: its ablation, or else its network."""
+    return _row(cfg.card.name, cfg.ablation.name)
+
+
+def row_title(cfg: DictConfig) -> str:
+    """Return how a table shows that row."""
+    return str(cfg.ablation.title if cfg.card.name == ABLATED_NETWORK else cfg.card.title)
+
+
+def _row(network: str, ablation: str) -> str:
+    return ablation if network == ABLATED_NETWORK else network
+
+
+def _variant(override_dirname: str) -> str:
+    """Return what tells a run from its row: overrides beyond the row itself, as part of a folder name."""
+    return "+" + override_dirname.replace("/", "_") if override_dirname else ""
+
+
+def _wandb_offline() -> bool:
+    """Tell whether wandb has no account to log to."""
+    if os.environ.get("WANDB_MODE"):
+        return os.environ["WANDB_MODE"] != "online"
+    netrc = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
+    known = netrc.is_file() and "wandb" in netrc.read_text(encoding="utf-8", errors="replace")
+    return not (os.environ.get("WANDB_API_KEY") or known)
+
+
+def _data_root(data_root: str | None, *candidates: str) -> str:
+    """Return the first folder of DATA_ROOT that exists, else its first candidate (whose absence is reported)."""
+    base = Path(data_root or "data")
+    found = [name for name in candidates if (base / name).is_dir()]
+    return str(base / (found or list(candidates))[0])
+
+
+for _name, _resolver in {
+    "row": _row,
+    "variant": _variant,
+    "wandb_offline": _wandb_offline,
+    "data_root": _data_root,
+}.items():
+    OmegaConf.register_new_resolver(_name, _resolver, replace=True)
+
+
+def _parse(text: str) -> Override:
+    try:
+        return OverridesParser.create().parse_override(text)
+    except Exception as error:
+        raise ValueError(f"{text!r} is no override (key=value): {error}") from None
+
+
+def _values(override: Override) -> list[Any]:
+    if override.is_sweep_override():
+        return [str(value) for value in override.sweep_string_iterator()]
+    value = override.value()
+    return list(value) if isinstance(value, list) else [value]
+
+
+def _has(config: DictConfig, key: str) -> bool:
+    node: Any = config
+    for part in key.split("."):
+        if isinstance(node, DictConfig) and part in node.keys():
+            node = node._get_node(part)
+        elif OmegaConf.is_list(node) and part.isdigit():
+            return True
+        elif isinstance(node, DictConfig) and not OmegaConf.is_struct(node):
+            return True
+        else:
+            return False
+    return True
+
+
+def _keys(config: DictConfig, prefix: str = "") -> list[str]:
+    found = []
+    for key in config.keys():
+        found.append(f"{prefix}{key}")
+        node = config._get_node(key)
+        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
+            found += _keys(node, f"{prefix}{key}.")
+    return found
+
+
+def _nearest(word: str, valid: Sequence[str]) -> str:
+    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
+    if not close and "." in word:  # a right leaf under a wrong parent
+        close = [key for key in valid if key.split(".")[-1] == word.split(".")[-1]][:1]
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; valid are {', '.join(valid[:12])}{', ...' if len(valid) > 12 else ''}"

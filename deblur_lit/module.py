@@ -1,0 +1,103 @@
+"""The LightningModule: one network, its losses, its optimiser and its validation scores."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from lightning import LightningModule
+from torch import Tensor, nn
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
+
+from deblur_lit.metrics.psnr import PSNRUint8
+from deblur_lit.metrics.ssim import SSIMMatlabVolume
+from deblur_lit.networks.blocks import DeblurNetwork
+from deblur_lit.tensors import Batch
+
+
+class NonFiniteLossError(RuntimeError):
+    """A loss became NaN or infinite; the message names the step and the images."""
+
+
+class DeblurModule(LightningModule):
+    """Train and validate a deblurring network.
+
+    Logs `train/<term>` per loss term (weighted) and `train/loss` per step, `val/psnr` (dB) and `val/ssim` per
+    validation: means over full frames of per-image scores on images rounded to 8 bit.
+
+    Args:
+        network: maps blur (B, 3, H, W) in [0, 1] to a `Pyramid`.
+        loss: maps (Pyramid, sharp) to weighted scalars by name.
+        optimizer: takes the parameters.
+        scheduler: takes the optimiser and the number of steps of the run; None keeps the learning rate.
+        channels_last: memory layout of weights and images; 1.4 to 3 times faster on a CPU.
+        compile: run the network through torch.compile.
+    """
+
+    def __init__(
+        self,
+        network: DeblurNetwork,
+        loss: nn.Module,
+        optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
+        scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
+        channels_last: bool = True,
+        compile: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.loss = loss
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
+        self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
+        if compile:
+            self.network.compile()
+        self.psnr = PSNRUint8()
+        self.ssim = SSIMMatlabVolume()
+
+    def forward(self, blur: Tensor) -> Tensor:
+        """Restore (B, 3, H, W) in [0, 1] to the same shape, not clamped."""
+        return self.network(blur).full
+
+    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
+        """Turn uint8 images into float [0, 1] on the device: a quarter of the bytes travelled."""
+        return Batch(blur=self._to_float(batch["blur"]), sharp=self._to_float(batch["sharp"]), name=batch["name"])
+
+    def _to_float(self, image: Tensor) -> Tensor:
+        return image.to(torch.float32).div_(255).contiguous(memory_format=self.memory_format)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Return the sum of the loss terms of one batch.
+
+        Raises:
+            NonFiniteLossError: if it is NaN or infinite; nothing is written, the last checkpoint stays good.
+        """
+        terms: dict[str, Tensor] = self.loss(self.network(batch["blur"]), batch["sharp"])
+        total = torch.stack(list(terms.values())).sum()
+        if not torch.isfinite(total):
+            values = ", ".join(f"{name} = {term.item():.4g}" for name, term in terms.items())
+            raise NonFiniteLossError(
+                f"step {self.global_step}: the loss is not finite ({values}) for {', '.join(batch['name'])}. "
+                "The last checkpoint is from before; try a lower optimizer.lr, trainer.gradient_clip_val=1.0 "
+                "or trainer.precision=32-true."
+            )
+        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()})
+        self.log("train/loss", total.detach(), prog_bar=True)
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Score full frames; returns the restored images for whoever wants to look at them."""
+        restored = self(batch["blur"])
+        self.psnr.update(restored, batch["sharp"])
+        self.ssim.update(restored, batch["sharp"])
+        self.log("val/psnr", self.psnr, on_epoch=True, prog_bar=True)
+        self.log("val/ssim", self.ssim, on_epoch=True)
+        return restored
+
+    def configure_optimizers(self) -> dict[str, Any]:
+        """Return the optimiser and, stepped once per step, its schedule."""
+        optimizer = self.make_optimizer(self.network.parameters())
+        if self.make_scheduler is None:
+            return {"optimizer": optimizer}
+        scheduler = self.make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
