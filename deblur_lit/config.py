@@ -85,7 +85,8 @@ def check_overrides(config_name: str, overrides: Iterable[str]) -> None:
         if key in known and not override.is_delete():
             for choice in _values(override):
                 if choice not in (None, "null") and choice not in stems(key):
-                    raise ValueError(f"{key}={choice}: no conf/{key}/{choice}.yaml{_nearest(str(choice), stems(key))}")
+                    hint = _nearest(str(choice), stems(key))
+                    raise ValueError(f"{key}={choice}: there is no conf/{key}/{choice}.yaml{hint}")
     if "ablation" in (o.key_or_group for o in parsed):
         networks = [v for o in parsed if o.key_or_group == "network" for v in _values(o)] or [ABLATED_NETWORK]
         if any(network != ABLATED_NETWORK for network in networks):
@@ -207,9 +208,10 @@ def _keys(config: DictConfig, prefix: str = "") -> list[str]:
 
 
 def _nearest(word: str, valid: Sequence[str]) -> str:
-    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.5)
-    if not close and "." in word:  # a right leaf under a wrong parent
-        close = [key for key in valid if key.split(".")[-1] == word.split(".")[-1]][:1]
+    leaf = word.split(".")[-1]
+    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.6) or [
+        key for key in valid if key.split(".")[-1] == leaf  # a right leaf under a wrong parent
+    ]
     if close:
         return f"; did you mean {close[0]!r}?"
     return f"; valid are {', '.join(valid[:12])}{', ...' if len(valid) > 12 else ''}"

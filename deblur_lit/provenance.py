@@ -1,0 +1,56 @@
+"""Where a number comes from: commit, versions, hardware, hashes of files."""
+
+import hashlib
+import os
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("deblur_lit", "torch", "lightning", "torchmetrics", "numpy", "kornia", "albumentations", "opencv-python-headless")
+
+
+def git_state(folder: Path | None = None) -> tuple[str, bool]:
+    """Return (commit, whether the working tree differs from it) of the code, ("unknown", False) outside git."""
+    folder = folder or Path(__file__).resolve().parent
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        tracked = _git(folder, "ls-files", str(Path(__file__).resolve()))
+        if not tracked:  # installed inside somebody else's repository
+            return "unknown", False
+        return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown", False
+
+
+def _git(folder: Path, *arguments: str) -> str:
+    done = subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that numbers depend on."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def hardware(devices: list[str]) -> dict[str, Any]:
+    """Return the platform, the number of CPU cores this process may use, and the names of `devices`."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {"platform": platform.platform(), "cpu_count": cores, "devices": devices}
+
+
+def file_sha256(path: Path) -> str:
+    """Return the SHA-256 of a file, or of the files of a folder in the order of their names."""
+    digest = hashlib.sha256()
+    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,24 @@
+"""Fixtures and options that several test files share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the package index for a newer version
+
+REPO = Path(__file__).resolve().parents[1]
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Let `make check-network NAME=x` choose one network, at full size."""
+    parser.addoption("--network", help="run the network contract on this one alone, at full size")
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of reference outputs beside the checkout; tests that need it skip where it is absent."""
+    folder = REPO.parent / "shared"
+    if not (folder / "goldens").is_dir():
+        pytest.skip(f"reference outputs are not here: {folder}")
+    return folder
