@@ -33,3 +33,61 @@ $(READY): pyproject.toml Makefile
 	echo "setup: 2/2 deblur_lit[$(EXTRAS)] and what it needs"; \
 	$$install --quiet -c $(VENV)/constraints.txt -e ".[$(EXTRAS)]"
 	@touch $@
+
+.PHONY: smoke
+smoke: setup ## train ten steps on the embedded data, to see that all works
+	@$(BIN)/python -m deblur_lit.train experiment=smoke study=smoke
+
+REPRODUCE = $(BIN)/python -m deblur_lit.reproduce
+FLAGS = $(if $(DATA_ROOT),--data-root '$(DATA_ROOT)') $(if $(CHECKPOINTS),--checkpoints '$(CHECKPOINTS)') \
+  $(if $(filter 1,$(TRAIN)),--train) $(if $(filter 1,$(TRAIN_ALL)),--train-all) --seeds '$(SEEDS)' $(ARGS)
+SEEDS ?= 0
+
+.PHONY: reproduce-table1
+reproduce-table1: setup ## Table 1: eight systems (DATA_ROOT= CHECKPOINTS= TRAIN=1; without DATA_ROOT mini, on a CPU; EXTRA=1, TRAIN_ALL=1)
+	@$(REPRODUCE) table1 $(if $(filter 1,$(EXTRA)),--optional) $(FLAGS)
+
+.PHONY: reproduce-table2
+reproduce-table2: setup ## Table 2: baseline, +DFFM, +MSRM, +DFFM+MSRM (DATA_ROOT= TRAIN=1 SEEDS=0,1,2 CONTROLS=1)
+	@$(REPRODUCE) table2 $(if $(filter 1,$(CONTROLS)),--optional) $(FLAGS)
+
+DATA ?= $(if $(DATA_ROOT),gopro,mini)
+.PHONY: record
+record: setup ## copy a finished table and its records to experiments/ (TABLE=table1 DATA=mini)
+	@$(BIN)/python -m deblur_lit.report '$(or $(TABLE),table1)' --data '$(DATA)' --record experiments
+
+.PHONY: networks
+networks: setup ## list all networks with parameters and MACs
+	@$(BIN)/deblur-lit networks
+
+.PHONY: test
+test: setup ## all tests but the long ones
+	@$(BIN)/python -m pytest
+
+.PHONY: test-long
+test-long: setup ## the full-size and slow tests
+	@$(BIN)/python -m pytest -m long --timeout 1800
+
+.PHONY: check-network
+check-network: setup ## the contract of one network at full size (NAME=dffm_msrm)
+	@test -n '$(NAME)' || { echo "check-network: say which, NAME=<stem of conf/network or conf/ablation>"; exit 2; }
+	@$(BIN)/python -m pytest tests/conf/test_network_contract.py --network '$(NAME)' --timeout 1800
+
+.PHONY: lint
+lint: setup ## ruff, format check, types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+.PHONY: format
+format: setup ## let ruff mend and format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+.PHONY: wheel
+wheel: setup ## build the wheel into dist/
+	@$(BIN)/python -m build --wheel --no-isolation --outdir dist
+
+.PHONY: clean
+clean: ## remove .venv and caches; runs/ stays
+	@rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache

@@ -2,7 +2,8 @@
 
 import difflib
 import os
-from collections.abc import Iterable, Sequence
+import uuid
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import InstantiationException
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 ABLATED_NETWORK = "unet"  # the only network with empty slots
@@ -79,10 +82,9 @@ def check_overrides(config_name: str, overrides: Iterable[str]) -> None:
         ValueError: naming the override at fault.
     """
     parsed = [override for override in map(_parse, overrides) if not override.is_hydra_override()]
-    known = groups()
     for override in parsed:
         key = override.key_or_group
-        if key in known and not override.is_delete():
+        if _is_group(key) and not override.is_delete():
             for choice in _values(override):
                 if choice not in (None, "null") and choice not in stems(key):
                     hint = _nearest(str(choice), stems(key))
@@ -93,15 +95,15 @@ def check_overrides(config_name: str, overrides: Iterable[str]) -> None:
             raise ValueError(
                 f"ablation= fills the slots of network={ABLATED_NETWORK} alone, not of {networks}: leave one out"
             )
-    choices = [f"{o.key_or_group}={_values(o)[0]}" for o in parsed if o.key_or_group in known and _values(o)]
+    choices = [f"{o.key_or_group}={_values(o)[0]}" for o in parsed if _is_group(o.key_or_group) and _values(o)]
     config: DictConfig | None = None
     for override in parsed:
         key = override.key_or_group
-        if key in known or override.is_add():
+        if _is_group(key) or override.is_add():
             continue
-        config = config or _compose(config_name, choices)
+        config = config if config is not None else _compose(config_name, choices)
         if not _has(config, key):
-            valid = [*known, *_keys(config)]
+            valid = [*groups(), *_keys(config)]
             raise ValueError(f"{override.input_line}: there is no key {key!r}{_nearest(key, valid)}")
 
 
@@ -123,6 +125,21 @@ def check(cfg: DictConfig) -> None:
                 f"callbacks.{name}.monitor={monitor}: a checkpoint is chosen on validation data alone; "
                 "monitor a val/ metric"
             )
+
+
+def build(node: Any, arguments: Mapping[str, Any] | None = None) -> Any:
+    """Instantiate a configuration node, with further arguments.
+
+    Raises:
+        ValueError: for what Hydra or the code of the target refuses; an OSError of the target stays one.
+    """
+    try:
+        return instantiate(node, **(arguments or {}))
+    except InstantiationException as error:
+        cause = error.__cause__
+        if isinstance(cause, ValueError | OSError):
+            raise cause from None
+        raise ValueError(str(error)) from error
 
 
 def row_name(cfg: DictConfig) -> str:
@@ -160,13 +177,20 @@ def _data_root(data_root: str | None, *candidates: str) -> str:
     return str(base / (found or list(candidates))[0])
 
 
-for _name, _resolver in {
-    "row": _row,
-    "variant": _variant,
-    "wandb_offline": _wandb_offline,
-    "data_root": _data_root,
-}.items():
-    OmegaConf.register_new_resolver(_name, _resolver, replace=True)
+def _run_id(run_dir: str) -> str:
+    """Return the logger's name of the run in a folder: drawn at its first start, the same after a resume."""
+    path = Path(run_dir) / "run_id"
+    if not path.is_file():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(uuid.uuid4().hex[:8])
+    return path.read_text().strip()
+
+
+OmegaConf.register_new_resolver("row", _row, replace=True)
+OmegaConf.register_new_resolver("variant", _variant, replace=True)
+OmegaConf.register_new_resolver("wandb_offline", _wandb_offline, replace=True)
+OmegaConf.register_new_resolver("data_root", _data_root, replace=True)
+OmegaConf.register_new_resolver("run_id", _run_id, replace=True)
 
 
 def _parse(text: str) -> Override:
@@ -174,6 +198,10 @@ def _parse(text: str) -> Override:
         return OverridesParser.create().parse_override(text)
     except Exception as error:
         raise ValueError(f"{text!r} is no override (key=value): {error}") from None
+
+
+def _is_group(key: str) -> bool:
+    return (conf_dir() / key).is_dir()
 
 
 def _values(override: Override) -> list[Any]:
@@ -184,33 +212,33 @@ def _values(override: Override) -> list[Any]:
 
 
 def _has(config: DictConfig, key: str) -> bool:
+    """Tell whether a dotted key exists, or lies below a node that takes any key."""
     node: Any = config
     for part in key.split("."):
-        if isinstance(node, DictConfig) and part in node.keys():
-            node = node._get_node(part)
-        elif OmegaConf.is_list(node) and part.isdigit():
-            return True
-        elif isinstance(node, DictConfig) and not OmegaConf.is_struct(node):
-            return True
-        else:
-            return False
+        if OmegaConf.is_list(node):
+            return part.isdigit()
+        if not isinstance(node, DictConfig) or part not in node:
+            return isinstance(node, DictConfig) and not OmegaConf.is_struct(node)
+        node = node._get_node(part)
     return True
 
 
 def _keys(config: DictConfig, prefix: str = "") -> list[str]:
     found = []
-    for key in config.keys():
-        found.append(f"{prefix}{key}")
-        node = config._get_node(key)
+    for name in map(str, config):
+        found.append(prefix + name)
+        node = config._get_node(name)
         if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
-            found += _keys(node, f"{prefix}{key}.")
+            found += _keys(node, f"{prefix}{name}.")
     return found
 
 
 def _nearest(word: str, valid: Sequence[str]) -> str:
     leaf = word.split(".")[-1]
     close = difflib.get_close_matches(word, valid, n=1, cutoff=0.6) or [
-        key for key in valid if key.split(".")[-1] == leaf  # a right leaf under a wrong parent
+        key
+        for key in valid
+        if key.split(".")[-1] == leaf  # a right leaf under a wrong parent
     ]
     if close:
         return f"; did you mean {close[0]!r}?"

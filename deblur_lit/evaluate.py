@@ -14,10 +14,10 @@ from PIL import Image
 from torch import Tensor
 
 from deblur_lit import provenance
-from deblur_lit.callbacks.image_grid import comparison, to_picture
 from deblur_lit.metrics.psnr import psnr_uint8
 from deblur_lit.metrics.ssim import ssim_matlab_volume
 from deblur_lit.networks.blocks import DeblurNetwork
+from deblur_lit.pictures import comparison, to_picture
 
 PROTOCOL = {"psnr": "psnr_uint8", "ssim": "ssim_matlab_volume"}
 SCHEMA = 1
@@ -59,22 +59,27 @@ def score(
     """
     start = time.perf_counter()
     per_image: list[dict[str, Any]] = []
-    gains: list[float] = []
     said = start
     for index, (blur, sharp) in enumerate(_pairs(frames, device)):
-        restored = blur if network is None else _restore(network, blur)
-        before = float(psnr_uint8(blur, sharp)), float(ssim_matlab_volume(blur, sharp))
-        after = before if network is None else (float(psnr_uint8(restored, sharp)), float(ssim_matlab_volume(restored, sharp)))
-        per_image.append(
-            {"name": frames.names[index], "psnr": after[0], "ssim": after[1], "psnr_blur": before[0], "ssim_blur": before[1]}
-        )
-        gains.append(after[0] - before[0] if math.isfinite(after[0]) and math.isfinite(before[0]) else 0.0)
+        values = {
+            "psnr_blur": float(psnr_uint8(blur, sharp)),
+            "ssim_blur": float(ssim_matlab_volume(blur, sharp)),
+        }
+        if network is None:
+            values |= {"psnr": values["psnr_blur"], "ssim": values["ssim_blur"]}
+        else:
+            restored = _restore(network, blur)
+            values |= {
+                "psnr": float(psnr_uint8(restored, sharp)),
+                "ssim": float(ssim_matlab_volume(restored, sharp)),
+            }
+        per_image.append({"name": frames.names[index], **values})
         if time.perf_counter() - said > SECONDS_BETWEEN_LINES:
             said = time.perf_counter()
             print(f"scored {index + 1}/{len(frames)} of {label}", flush=True)
     if picture and network is not None:
-        median = int(np.argsort(gains)[len(gains) // 2])
-        write_comparison(network, frames, median, device, picture)
+        gains = [row["psnr"] - row["psnr_blur"] for row in per_image]
+        write_comparison(network, frames, int(np.argsort(gains)[len(gains) // 2]), device, picture)
     means = {key: float(np.mean([row[key] for row in per_image])) for key in ("psnr", "ssim", "psnr_blur", "ssim_blur")}
     return {
         "split": "test",
@@ -83,10 +88,15 @@ def score(
         "label": label,
         "data_hash": frames.fingerprint(),
         "protocol": PROTOCOL,
-        **means,
+        **_for_json(means),
         "seconds": round(time.perf_counter() - start, 2),
-        "per_image": per_image,
+        "per_image": [_for_json(row) for row in per_image],
     }
+
+
+def _for_json(values: dict[str, Any]) -> dict[str, Any]:
+    """Write the infinite PSNR of identical images as "inf", since JSON has no such number."""
+    return {key: "inf" if value == math.inf else value for key, value in values.items()}
 
 
 def write_comparison(
@@ -125,7 +135,7 @@ def record(
     training: dict[str, Any] | None,
     checkpoint: dict[str, Any] | None,
     scores: dict[str, Any],
-    devices: list[str],
+    device: str | torch.device,
 ) -> dict[str, Any]:
     """Return a completion record (metrics.json): what was scored, and all that its numbers depend on."""
     commit, dirty = provenance.git_state()
@@ -143,8 +153,15 @@ def record(
         "checkpoint": checkpoint,
         "scores": scores,
         "versions": provenance.versions(),
-        "hardware": provenance.hardware(devices),
+        "hardware": provenance.hardware([_name(torch.device(device))]),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
     }
 
 
+def describe_checkpoint(path: Path, selection: str) -> dict[str, str]:
+    """Return the `checkpoint` entry of a completion record: which file, its hash, how it was chosen."""
+    return {"file": path.name, "sha256": provenance.file_sha256(path), "selection": selection}
+
+
+def _name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)

@@ -1,10 +1,10 @@
 """The LightningModule: one network, its losses, its optimiser and its validation scores."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from lightning import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -59,12 +59,13 @@ class DeblurModule(LightningModule):
         """Restore (B, 3, H, W) in [0, 1] to the same shape, not clamped."""
         return self.network(blur).full
 
-    def on_after_batch_transfer(self, batch: Batch, dataloader_idx: int) -> Batch:
-        """Turn uint8 images into float [0, 1] on the device: a quarter of the bytes travelled."""
-        return Batch(blur=self._to_float(batch["blur"]), sharp=self._to_float(batch["sharp"]), name=batch["name"])
-
-    def _to_float(self, image: Tensor) -> Tensor:
-        return image.to(torch.float32).div_(255).contiguous(memory_format=self.memory_format)
+    def _images(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Return blur and sharp as float [0, 1] in our layout: as uint8 a quarter of the bytes travelled."""
+        blur, sharp = (
+            image.to(torch.float32).div_(255).contiguous(memory_format=self.memory_format)
+            for image in (batch["blur"], batch["sharp"])
+        )
+        return blur, sharp
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Return the sum of the loss terms of one batch.
@@ -72,7 +73,8 @@ class DeblurModule(LightningModule):
         Raises:
             NonFiniteLossError: if it is NaN or infinite; nothing is written, the last checkpoint stays good.
         """
-        terms: dict[str, Tensor] = self.loss(self.network(batch["blur"]), batch["sharp"])
+        blur, sharp = self._images(batch)
+        terms: dict[str, Tensor] = self.loss(self.network(blur), sharp)
         total = torch.stack(list(terms.values())).sum()
         if not torch.isfinite(total):
             values = ", ".join(f"{name} = {term.item():.4g}" for name, term in terms.items())
@@ -87,17 +89,18 @@ class DeblurModule(LightningModule):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Score full frames; returns the restored images for whoever wants to look at them."""
-        restored = self(batch["blur"])
-        self.psnr.update(restored, batch["sharp"])
-        self.ssim.update(restored, batch["sharp"])
+        blur, sharp = self._images(batch)
+        restored: Tensor = self(blur)
+        self.psnr.update(restored, sharp)
+        self.ssim.update(restored, sharp)
         self.log("val/psnr", self.psnr, on_epoch=True, prog_bar=True)
         self.log("val/ssim", self.ssim, on_epoch=True)
         return restored
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> Optimizer | OptimizerLRSchedulerConfig:
         """Return the optimiser and, stepped once per step, its schedule."""
         optimizer = self.make_optimizer(self.network.parameters())
         if self.make_scheduler is None:
-            return {"optimizer": optimizer}
+            return optimizer
         scheduler = self.make_scheduler(optimizer, int(self.trainer.estimated_stepping_batches))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

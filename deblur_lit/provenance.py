@@ -8,7 +8,16 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("deblur_lit", "torch", "lightning", "torchmetrics", "numpy", "kornia", "albumentations", "opencv-python-headless")
+PACKAGES = (
+    "deblur_lit",
+    "torch",
+    "lightning",
+    "torchmetrics",
+    "numpy",
+    "kornia",
+    "albumentations",
+    "opencv-python-headless",
+)
 
 
 def git_state(folder: Path | None = None) -> tuple[str, bool]:

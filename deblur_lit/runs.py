@@ -20,32 +20,39 @@ from omegaconf import DictConfig, OmegaConf
 RECORD = "metrics.json"  # the completion record
 CHECKPOINT = "last.ckpt"  # where an interrupted run goes on
 LOG = "job.out"  # what a job of a sweep printed
-CONFIG = ".hydra/config.yaml"  # the configuration as Hydra saved it, interpolations unresolved
+CONFIG = "config.yaml"  # whose folder it is, interpolations unresolved: the latest start that was not refused
+HYDRA_CONFIG = ".hydra/config.yaml"  # the latest start, refused or not: Hydra saves it before it asks us
 LOCK = ".lock"
 LOCK_HELD = "DEBLUR_LIT_LOCKED"  # environment variable: the folder that the parent process has locked for us
 SCHEMA = 1
 
-# Keys that change no number: where files lie, how fast they are read, what is shown. Shell patterns, in which
-# `*` matches dots too; a pattern that matches a key covers everything below it.
+# Keys that change no number: where files lie, how fast they are read, what is shown. Shell patterns for whole
+# dotted keys, in which `*` matches dots too.
 IGNORED = (
     "study",
-    "paths",
+    "variant",
+    "run_dir",
+    "card.*",
+    "*.title",
     "logger",
+    "logger.*",
+    "callbacks.progress*",
+    "callbacks.images*",
+    "callbacks.timer*",
+    "callbacks.last.every_n_steps",
+    "trainer.log_every_n_steps",
+    "trainer.enable_progress_bar",
+    "trainer.enable_model_summary",
     "*.root",
+    "*.cache",
+    "*.folder",
     "*.dirpath",
     "*.save_dir",
-    "*.cache_dir",
     "*.default_root_dir",
     "*.num_workers",
     "*.pin_memory",
     "*.persistent_workers",
     "*.prefetch_factor",
-    "callbacks.*progress*",
-    "callbacks.image_grid",
-    "trainer.logger",
-    "trainer.log_every_n_steps",
-    "trainer.enable_progress_bar",
-    "trainer.enable_model_summary",
 )
 
 
@@ -100,27 +107,15 @@ def write_record(folder: str | Path, record: Mapping[str, Any]) -> Path:
         text = json.dumps(record, indent=1, allow_nan=False, ensure_ascii=False) + "\n"
     except ValueError as error:
         raise ValueError(f"{path}: {error}; write an infinite number as the string 'inf'") from error
-    beside = path.with_name(f".{RECORD}.{os.getpid()}")
-    try:
-        with beside.open("w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    directory = os.open(path.parent, os.O_RDONLY)  # the new name itself must reach the disk too
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
+    _write(path, text)
     return path
 
 
 def differing_keys(config: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
     """Return the dotted keys whose values differ between two configurations, sorted.
 
-    Keys that change no number (`IGNORED`) are left out. Interpolations are compared as written.
+    Keys that change no number (`IGNORED`) are left out, and null is the same as absent. Interpolations are
+    compared as written.
 
     Example:
         >>> differing_keys({"seed": 0, "data": {"root": "a", "crop": 64}}, {"seed": 0, "data": {"crop": 32}})
@@ -152,10 +147,17 @@ def config_hash(config: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(_numbers(resolved), sort_keys=True).encode()).hexdigest()
 
 
+def save_config(folder: str | Path, config: Mapping[str, Any]) -> None:
+    """Note in a run folder whose it is; call it at each start, once `mismatch` found nothing."""
+    _write(Path(folder) / CONFIG, OmegaConf.to_yaml(OmegaConf.create(_plain(config))))
+
+
 def saved_config(folder: str | Path) -> dict[str, Any]:
-    """Return the configuration that Hydra saved in a run folder, empty where there is none."""
-    path = Path(folder) / CONFIG
-    return _plain(OmegaConf.load(path)) if path.exists() else {}
+    """Return the configuration to which a run folder belongs, empty where none was saved."""
+    for name in (CONFIG, HYDRA_CONFIG):
+        if (path := Path(folder) / name).exists():
+            return _plain(OmegaConf.load(path))
+    return {}
 
 
 def mismatch(folder: str | Path, config: Mapping[str, Any]) -> list[str]:
@@ -169,7 +171,6 @@ def mismatch(folder: str | Path, config: Mapping[str, Any]) -> list[str]:
     if not finished and not is_begun(folder):
         return []
     recorded = read_record(folder).get("config_hash") if finished else None
-    # The hash comes first: a later run that was refused may have left its own config.yaml beside the record.
     if recorded is not None and recorded == config_hash(config):
         return []
     keys = differing_keys(config, saved_config(folder))
@@ -213,6 +214,23 @@ def check_unlocked(folder: str | Path) -> None:
             _take(Path(folder), file.fileno())
 
 
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with beside.open("w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    directory = os.open(path.parent, os.O_RDONLY)  # the new name itself must reach the disk too
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
 def _take(folder: Path, handle: int) -> None:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -228,9 +246,7 @@ def _plain(config: Any) -> dict[str, Any]:
 
 
 def _is_ignored(key: str) -> bool:
-    parts = key.split(".")
-    starts = [".".join(parts[: end + 1]) for end in range(len(parts))]
-    return any(fnmatchcase(start, pattern) for start in starts for pattern in IGNORED)
+    return any(fnmatchcase(key, pattern) for pattern in IGNORED)
 
 
 def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -243,5 +259,6 @@ def _leaves(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def _numbers(config: Mapping[str, Any]) -> dict[str, str]:
-    """Dotted keys and values as JSON, without the ignored ones."""
-    return {key: json.dumps(value, sort_keys=True) for key, value in _leaves(config) if not _is_ignored(key)}
+    """Dotted keys and values as JSON, without ignored keys and nulls: a new option, off, leaves old runs valid."""
+    leaves = ((key, value) for key, value in _leaves(config) if value is not None and not _is_ignored(key))
+    return {key: json.dumps(value, sort_keys=True) for key, value in leaves}

@@ -8,8 +8,8 @@ from torch import Tensor
 class Batch(TypedDict):
     """A batch of aligned pairs.
 
-    `blur` and `sharp` are (B, 3, H, W) RGB: uint8 as the loader collates them, float32 in [0, 1] and
-    channels_last once the module has them on its device. `name` holds `<sequence>/<frame>` per image.
+    `blur` and `sharp` are (B, 3, H, W) RGB uint8 with channels_last strides, which the module turns into float
+    [0, 1] on its device. `name` holds `<sequence>/<frame>` per image.
     """
 
     blur: Tensor

@@ -1,36 +1,44 @@
 """Train one row: compose, instantiate, fit, score, record. `python -m deblur_lit.train [-m] [overrides]`."""
 
+import logging
 import os
 import sys
+import warnings
 from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the package index for a newer version
 
 import hydra
-import yaml
 from omegaconf import DictConfig, OmegaConf
 
 from deblur_lit import runs
-from deblur_lit.config import check, check_overrides, conf_dir, config_hash, row_name, row_title
+from deblur_lit.config import build, check, check_overrides, conf_dir, row_name, row_title
 
-CONFIG = "train_config.yaml"  # resolved, in the run folder from the first start on
+if TYPE_CHECKING:
+    from lightning import Trainer
+
+    from deblur_lit.data.datamodule import DeblurDataModule
+    from deblur_lit.module import DeblurModule
 
 
 def main() -> None:
-    """Run the Hydra application; an override that names nothing valid ends it with the nearest valid one."""
+    """Run the Hydra application; what a user can put right ends it in one line."""
     try:
-        check_overrides("train", [word for word in sys.argv[1:] if not word.startswith("-")])
-        _application()
-    except (ValueError, OSError, runs.RunError) as error:
+        check_overrides("train", [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")])
+    except ValueError as error:
         sys.exit(f"error: {error}")
+    _application()
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
-def _application(cfg: DictConfig) -> float:
-    finished = train(cfg)
-    return float(finished["scores"][cfg.data.name]["psnr"]) if finished else float("nan")
+def _application(cfg: DictConfig) -> float | None:
+    try:
+        record = train(cfg)
+    except (ValueError, OSError) as error:
+        sys.exit(f"error: {error}")
+    return record["scores"][cfg.data.name]["psnr"] if record else None
 
 
 def train(cfg: DictConfig) -> dict[str, Any]:
@@ -43,69 +51,98 @@ def train(cfg: DictConfig) -> dict[str, Any]:
         The completion record, also at `run_dir/metrics.json`; empty on other ranks than the first.
 
     Raises:
-        ValueError: for a configuration that cannot mean what it says, or that differs from the one with which
-            the run folder was started.
-        SystemExit: after Ctrl-C or SIGTERM, with the checkpoint written.
+        ValueError: for a configuration that cannot mean what it says, that differs from the one with which the
+            folder was started, or whose folder another process works in.
+        SystemExit: after Ctrl-C or SIGTERM, with the checkpoint written, and where the loss is not finite.
     """
     check(cfg)
     folder = Path(cfg.run_dir)
-    config: dict[str, Any] = OmegaConf.to_container(cfg, resolve=True)  # type: ignore[assignment]
-    child = int(os.environ.get("LOCAL_RANK", "0")) > 0  # rank 0 holds the lock
-    with nullcontext() if child else runs.lock(folder):
-        _claim(folder, config)
+    first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # the others belong to its run
+    with runs.lock(folder) if first else nullcontext():
+        if keys := runs.mismatch(folder, cfg):
+            raise ValueError(
+                f"{folder} was started with other values of {', '.join(keys)}: "
+                "choose another study= or variant=, or delete the folder"
+            )
         if runs.is_finished(folder):
             print(f"finished already: {folder / runs.RECORD}", flush=True)
             return runs.read_record(folder)
-        return _train(cfg, config, folder)
+        if first:
+            runs.save_config(folder, cfg)
+        return _run(cfg, folder)
 
 
-def _claim(folder: Path, config: dict[str, Any]) -> None:
-    """Refuse a folder that was started with a configuration of other numbers; else leave ours in it."""
-    path = folder / CONFIG
-    if path.is_file():
-        differing = runs.differing_keys(yaml.safe_load(path.read_text()), config)
-        if differing:
-            raise ValueError(
-                f"{folder} was started with other values of {', '.join(differing)}: "
-                "choose another study= or variant=, or delete the folder"
-            )
-    elif int(os.environ.get("LOCAL_RANK", "0")) == 0:
-        folder.mkdir(parents=True, exist_ok=True)
-        path.write_text(yaml.safe_dump(config, sort_keys=False))
-
-
-def _train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, Any]:
-    # Here, because the early errors above should not wait for them.
-    import lightning
+def _run(cfg: DictConfig, folder: Path) -> dict[str, Any]:
+    import lightning  # here, because an error above should not wait for it
     import torch
-    from hydra.utils import instantiate
 
-    from deblur_lit import evaluate
-    from deblur_lit.module import DeblurModule, NonFiniteLossError
-    from deblur_lit.networks.checkpoint import load_weights
-    from deblur_lit.networks.loading import count_macs, count_parameters
-
+    _quiet()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = cfg.tf32
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
-    datamodule = instantiate(cfg.data.module)
-    module: DeblurModule = instantiate(cfg.module)
-    callbacks = {name: node for name, node in cfg.callbacks.items() if node is not None}
-    if not datamodule.has_validation:
-        callbacks = {name: node for name, node in callbacks.items() if "monitor" not in node}
-    loggers = [instantiate(node) for node in (cfg.logger or {}).values() if node is not None]
-    trainer: lightning.Trainer = instantiate(
-        cfg.trainer, callbacks=[instantiate(node) for node in callbacks.values()], logger=loggers
+    datamodule: DeblurDataModule = build(cfg.data.module)
+    module: DeblurModule = build(cfg.module)
+    trainer = _trainer(cfg, datamodule)
+    _fit(trainer, module, datamodule, folder)
+    if not trainer.is_global_zero:
+        return {}
+    record = _record(cfg, trainer, module, datamodule, folder)
+    runs.write_record(folder, record)
+    score = record["scores"][cfg.data.name]
+    print(
+        f"{record['row']}: {score['psnr']:.2f} dB, SSIM {score['ssim']:.4f} on {score['label']} ({folder})",
+        flush=True,
     )
-    commit, dirty = evaluate.provenance.git_state()
+    return record
+
+
+def _quiet() -> None:
+    """Silence what Lightning says about choices that are ours."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).handlers.clear()  # Hydra's root logger prints already
+    for tip in ("lightning.pytorch.utilities.rank_zero", "lightning.pytorch.accelerators.cuda"):
+        logging.getLogger(tip).setLevel(logging.WARNING)
+    for text in (
+        "Checkpoint directory .* exists",
+        "The number of training batches",
+        ".*does not have many workers",
+        ".*LeafSpec",
+    ):
+        warnings.filterwarnings("ignore", text)
+
+
+def _trainer(cfg: DictConfig, datamodule: "DeblurDataModule") -> "Trainer":
+    from deblur_lit import provenance
+
+    nodes = {name: node for name, node in cfg.callbacks.items() if node is not None}
+    if not datamodule.has_validation:
+        nodes = {name: node for name, node in nodes.items() if "monitor" not in node}
+    loggers = [build(node) for node in (cfg.logger or {}).values() if node is not None]
+    commit, dirty = provenance.git_state()
     for logger in loggers:
+        config: Any = OmegaConf.to_container(cfg, resolve=True)
         logger.log_hyperparams({**config, "commit": commit, "dirty": dirty})
-        if getattr(logger, "_offline", False):
-            print(f"wandb: no account here, logging offline; `wandb sync {folder}/wandb/offline-run-*` uploads")
-    last = folder / "last.ckpt"
-    if last.is_file() and trainer.is_global_zero:
-        print(f"continuing from {last}", flush=True)
+    if cfg.logger and cfg.logger.get("wandb") and cfg.logger.wandb.offline:
+        print(
+            f"wandb: no account here, so offline; `wandb sync {cfg.run_dir}/wandb/offline-run-*` uploads",
+            flush=True,
+        )
+    return build(cfg.trainer, {"callbacks": [build(node) for node in nodes.values()], "logger": loggers})
+
+
+def _fit(trainer: "Trainer", module: "DeblurModule", datamodule: "DeblurDataModule", folder: Path) -> None:
+    """Fit from last.ckpt where there is one."""
+    from deblur_lit.module import NonFiniteLossError
+    from deblur_lit.networks.checkpoint import read_weights
+
+    last = folder / runs.CHECKPOINT
+    if last.is_file():
+        read_weights(last)  # a damaged file is named before anything starts
+        if trainer.is_global_zero:
+            print(f"continuing from {last}", flush=True)
+    status = "failed"
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=last if last.is_file() else None, weights_only=True)
+        status = "success"
     except NonFiniteLossError as error:
         sys.exit(f"error: {error}")
     except SystemExit:
@@ -114,54 +151,79 @@ def _train(cfg: DictConfig, config: dict[str, Any], folder: Path) -> dict[str, A
             sys.exit(130)
         raise
     finally:
-        _close(loggers)
-    if not trainer.is_global_zero:
-        return {}
+        for logger in trainer.loggers:
+            logger.finalize(status)
+        if "wandb" in sys.modules:
+            sys.modules["wandb"].finish()  # or the next run of this process would log into this one
+
+
+def _record(
+    cfg: DictConfig, trainer: "Trainer", module: "DeblurModule", datamodule: "DeblurDataModule", folder: Path
+) -> dict[str, Any]:
+    """Score the chosen checkpoint on the test split and return the completion record."""
+    import torch
+
+    from deblur_lit import evaluate
+    from deblur_lit.networks.checkpoint import load_weights
+    from deblur_lit.networks.loading import describe
 
     best = folder / "best.ckpt"
-    chosen = best if datamodule.has_validation and best.is_file() else last
+    chosen = best if datamodule.has_validation and best.is_file() else folder / runs.CHECKPOINT
     load_weights(module.network, chosen)
     device = trainer.strategy.root_device
-    frames = datamodule.test_frames()
     scores = evaluate.score(
-        module.network.eval().to(device), frames, cfg.data.label.format(images=len(frames)), datamodule.test_complete,
-        device, folder / "test.png",
+        module.network.eval().to(device),
+        datamodule.test_pairs,
+        datamodule.test_label,
+        datamodule.test_complete,
+        device,
+        folder / "test.png",
     )
-    stored = torch.load(chosen, map_location="cpu", weights_only=True)
-    finished = evaluate.record(
+    state = torch.load(chosen, map_location="cpu", weights_only=True)
+    val_psnr = trainer.callback_metrics.get("val/psnr") if chosen != best else _best_score(trainer)
+    training = {
+        "data": cfg.data.name,
+        "data_hash": datamodule.train_pairs.fingerprint(),
+        "steps": trainer.global_step,
+        "epochs": trainer.current_epoch,
+        "crops": datamodule.crops(trainer.global_step),
+        "crop_size": datamodule.crop_size,
+        "batch_size": datamodule.batch_size,
+        "seconds": round(_seconds(trainer), 1),
+        "scored_step": state["global_step"],
+        "val_psnr": None if val_psnr is None else round(float(val_psnr), 4),
+        "precision": str(cfg.trainer.precision),
+        "devices": trainer.world_size,
+    }
+    return evaluate.record(
         row=row_name(cfg),
         title=row_title(cfg),
         study=cfg.study,
         seed=cfg.seed,
-        config_hash=config_hash(cfg),
-        network={
-            "target": cfg.network._target_,
-            "parameters": count_parameters(module.network),
-            "macs_256": count_macs(cfg.network),
-            "reduced": cfg.reduced,
-        },
-        training={
-            "data": cfg.data.name,
-            "data_hash": datamodule.train_fingerprint(),
-            "steps": trainer.global_step,
-            "epochs": trainer.current_epoch,
-            "crops": datamodule.crops(trainer.global_step),
-            "crop_size": cfg.data.module.crop_size,
-            "batch_size": cfg.data.module.batch_size,
-            "seconds": round(_seconds(trainer), 1),
-            "best_epoch": stored["epoch"] if chosen == best else None,
-            "val_psnr": _best_score(trainer),
-            "precision": str(cfg.trainer.precision),
-            "devices": trainer.world_size,
-        },
-        checkpoint={
-            "file": chosen.name,
-            "sha256": evaluate.provenance.file_sha256(chosen),
-            "selection": "best by val/psnr" if chosen == best else "last",
-        },
+        config_hash=runs.config_hash(cfg),
+        network={**describe(cfg.network), "reduced": cfg.network_reduced},
+        training=training,
+        checkpoint=evaluate.describe_checkpoint(chosen, "best by val/psnr" if chosen == best else "last"),
         scores={cfg.data.name: scores},
-        devices=[torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"],
+        device=device,
     )
-    runs.write_record(folder, finished)
-    print(f"{row_name(cfg)}: {scores['psnr']:.2f} dB, {scores['ssim']:.4f} on {scores['label']} ({folder})", flush=True)
-    return finished
+
+
+def _best_score(trainer: "Trainer") -> Any:
+    """Return the validation PSNR of best.ckpt."""
+    from lightning.pytorch.callbacks import ModelCheckpoint
+
+    best = [callback for callback in trainer.checkpoint_callbacks if isinstance(callback, ModelCheckpoint)]
+    return best[0].best_model_score
+
+
+def _seconds(trainer: "Trainer") -> float:
+    """Return the training time over all starts."""
+    from lightning.pytorch.callbacks import Timer
+
+    callbacks: list[Any] = trainer.callbacks  # type: ignore[attr-defined]
+    return float(sum(callback.time_elapsed("train") for callback in callbacks if isinstance(callback, Timer)))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the package index for a newer version
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks for a newer version
 
 REPO = Path(__file__).resolve().parents[1]
 

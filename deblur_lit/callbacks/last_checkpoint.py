@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from lightning import Callback, LightningModule, Trainer
+from lightning import LightningModule, Trainer
+from lightning.pytorch.callbacks import Checkpoint
 
 
-class LastCheckpoint(Callback):
+class LastCheckpoint(Checkpoint):  # Lightning calls this kind last, when all others have their state
     """Keep `last.ckpt` and stop cleanly on Ctrl-C or SIGTERM.
 
     The checkpoint also holds the state of the random number generators, so that a resumed run continues as the
@@ -73,7 +74,7 @@ class LastCheckpoint(Callback):
         self._before = {}
 
     def _save(self, trainer: Trainer) -> None:
-        trainer.save_checkpoint(self.path)
+        trainer.save_checkpoint(self.path, weights_only=False)  # False: with the state of the optimiser
         self._saved_step = trainer.global_step
 
     def state_dict(self) -> dict[str, Any]:

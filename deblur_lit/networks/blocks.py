@@ -61,12 +61,11 @@ class DeblurNetwork(nn.Module, ABC):
         if not (bottom or right):
             return self.restore(blur)
         mode = self.padding_mode if bottom < height and right < width else "replicate"
-        restored = self.restore(F.pad(blur, (0, right, 0, bottom), mode=mode))
+        full, half, quarter = self.restore(F.pad(blur, (0, right, 0, bottom), mode=mode))
         return Pyramid(
-            *(
-                None if image is None else image[..., : -(-height // factor), : -(-width // factor)]
-                for image, factor in zip(restored, (1, 2, 4), strict=True)
-            )
+            full[..., :height, :width],
+            None if half is None else half[..., : -(-height // 2), : -(-width // 2)],
+            None if quarter is None else quarter[..., : -(-height // 4), : -(-width // 4)],
         )
 
 

@@ -59,14 +59,18 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except pickle.UnpicklingError as error:
         raise ValueError(
             f"{path}: refused, reading it could run code or it is no checkpoint "
-            f"({str(error).splitlines()[0]}). Export plain tensors (safetensors) from where it was made."
+            f"({_first_line(error)}). Export plain tensors (safetensors) from where it was made."
         ) from None
-    except (SafetensorError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ValueError(f"{path}: damaged or no checkpoint ({str(error).splitlines()[0]})") from None
+    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+        raise ValueError(f"{path}: damaged or no checkpoint ({type(error).__name__}: {_first_line(error)})") from None
     weights = _unwrap(content)
     if not weights:
         raise ValueError(f"{path}: holds no tensors")
     return weights
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def _unwrap(content: Any) -> dict[str, Tensor]:

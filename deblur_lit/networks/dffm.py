@@ -93,10 +93,7 @@ class _Gate(nn.Module):
 
     def forward(self, features: Sequence[Tensor], size: torch.Size) -> Tensor:
         aligned = torch.stack(
-            [
-                conv(resize_to(image, size, self.resize_mode))
-                for conv, image in zip(self.align, features, strict=True)
-            ],
+            [conv(resize_to(image, size, self.resize_mode)) for conv, image in zip(self.align, features, strict=True)],
             dim=1,
         )
         logits = self.weigh(self.pool(aligned.sum(dim=1)))

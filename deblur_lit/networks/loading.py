@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from omegaconf import DictConfig
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from deblur_lit.config import compose, stems
+from deblur_lit.config import build, compose, stems
 from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.networks.checkpoint import load_weights
 
@@ -36,9 +35,7 @@ def network_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
     return compose("train", [f"{group}={name}", *relative])
 
 
-def load_network(
-    name: str, checkpoint: str | Path | None = None, overrides: Sequence[str] = ()
-) -> DeblurNetwork:
+def load_network(name: str, checkpoint: str | Path | None = None, overrides: Sequence[str] = ()) -> DeblurNetwork:
     """Build a network in evaluation mode, with weights where a checkpoint is given.
 
     Args:
@@ -59,7 +56,7 @@ def load_network(
         >>> network(torch.zeros(1, 3, 5, 9)).full.shape
         torch.Size([1, 3, 5, 9])
     """
-    network: DeblurNetwork = instantiate(network_config(name, overrides).network)
+    network: DeblurNetwork = build(network_config(name, overrides).network)
     if checkpoint is not None:
         load_weights(network, Path(checkpoint))
     return network.eval()
@@ -80,5 +77,12 @@ def count_macs(config: Any, side: int = 256) -> int:
         side: of the image, in pixels.
     """
     with torch.device("meta"), FlopCounterMode(display=False) as counter, torch.no_grad():
-        instantiate(config)(torch.empty(1, 3, side, side))
+        build(config)(torch.empty(1, 3, side, side))
     return counter.get_total_flops() // 2
+
+
+def describe(config: DictConfig) -> dict[str, Any]:
+    """Return what a table says of a network node: its class, parameters, and MACs at 256x256."""
+    with torch.device("meta"):
+        parameters = count_parameters(build(config))
+    return {"target": config._target_, "parameters": parameters, "macs_256": count_macs(config)}

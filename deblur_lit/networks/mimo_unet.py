@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -57,13 +58,11 @@ class MIMOUNet(DeblurNetwork):
             raise ValueError(f"pyramid_mode must be 'nearest' or 'bilinear', got {pyramid_mode!r}")
         self.pyramid_mode = pyramid_mode
         widths = [channels * 2**scale for scale in range(SCALES)]
-        finer = list(zip(widths, widths[1:], strict=False))  # (this scale, the next coarser one)
+        finer = list(pairwise(widths))  # (this scale, the next coarser one)
 
         def stages() -> nn.ModuleList:
             make = block or ResidualBlock
-            return nn.ModuleList(
-                nn.Sequential(*(make(width) for _ in range(num_blocks))) for width in widths
-            )
+            return nn.ModuleList(nn.Sequential(*(make(width) for _ in range(num_blocks))) for width in widths)
 
         self.enter = nn.ModuleList([nn.Conv2d(3, channels, 3, padding=1)])
         self.enter.extend(nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in finer)

@@ -37,16 +37,12 @@ class MSRM(nn.Module):
         torch.Size([1, 8, 6, 5])
     """
 
-    def __init__(
-        self, channels: int, expansion: int = 2, activation: str = "relu", reduction: int = 4
-    ) -> None:
+    def __init__(self, channels: int, expansion: int = 2, activation: str = "relu", reduction: int = 4) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}")
         if expansion < 1 or reduction < 1:
-            raise ValueError(
-                f"expansion and reduction must be at least 1, got {expansion} and {reduction}"
-            )
+            raise ValueError(f"expansion and reduction must be at least 1, got {expansion} and {reduction}")
         width = -(-expansion * channels // 4)
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.pointwise = nn.Conv2d(channels, 4 * width, 1)

@@ -1,0 +1,51 @@
+"""The `deblur-lit` command. It holds no logic: each subcommand calls the module that does the work."""
+
+import argparse
+import runpy
+import sys
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status; a mistake is one line on stderr."""
+    parser = argparse.ArgumentParser(prog="deblur-lit", description="Train, ablate and compare deblurring networks.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    networks = commands.add_parser("networks", help="list all networks: name, paper, parameters, MACs")
+    networks.add_argument("--json", action="store_true", help="print JSON")
+    for name, text in (
+        ("train", "train one row, or with -m a sweep (same as python -m deblur_lit.train)"),
+        ("reproduce", "make a table of the paper (same as python -m deblur_lit.reproduce)"),
+        ("report", "write and print a table from run folders (same as python -m deblur_lit.report)"),
+    ):
+        commands.add_parser(name, help=text, add_help=False)
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    options, rest = parser.parse_known_args(words)
+    try:
+        return _run(options, words[1:] if rest or options.command != "networks" else [])
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace, rest: list[str]) -> int:
+    # Imported where they are used: --help should not wait for torch.
+    if options.command == "networks":
+        from deblur_lit.networks.listing import print_networks
+
+        print_networks(as_json=options.json)
+        return 0
+    if options.command == "reproduce":
+        from deblur_lit.reproduce import main as reproduce
+
+        return reproduce(rest)
+    if options.command == "report":
+        from deblur_lit.report.__main__ import main as report
+
+        return report(rest)
+    sys.argv = [sys.argv[0], *rest]  # Hydra reads the command line, and its jobs repeat it
+    runpy.run_module("deblur_lit.train", run_name="__main__", alter_sys=True)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

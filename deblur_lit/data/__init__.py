@@ -1,0 +1,1 @@
+"""Data sets, augmentation and loaders: files on disk to batches of pairs."""

@@ -1,0 +1,66 @@
+"""RealBlur-J and RealBlur-R, read through the authors' lists of pairs."""
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from deblur_lit.data.pairs import Pair, PairList, existing_folder, nearest, select_sequences, some
+
+
+class RealBlur(PairList):
+    """One split of RealBlur as its list file defines it; a pair is `<scene>/<K>` of the sequence `<scene>`.
+
+    The list is the definition because the folders hold more: previews, and scenes of the later Tele set.
+
+    Args:
+        root: the unpacked archive: `RealBlur_J_test_list.txt` beside `RealBlur-J_.../scene001/{gt,blur}`.
+        split: `train` (3758 pairs in 182 scenes) or `test` (980 pairs in 50 scenes).
+        kind: `J` (camera JPEG) or `R` (from raw).
+        sequences: keep only these scenes; all by default.
+        exclude: leave these scenes out.
+
+    Raises:
+        FileNotFoundError: if the folder, the list or a listed file is missing.
+        ValueError: if a line of the list is not a pair of this kind, or a scene is unknown.
+
+    Source: Rim et al., ECCV 2020; lists of github.com/rimchang/RealBlur.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        kind: str = "J",
+        sequences: Collection[str] | None = None,
+        exclude: Collection[str] = (),
+    ) -> None:
+        folder = existing_folder(Path(root))
+        pairs = _read_list(folder / f"RealBlur_{kind}_{split}_list.txt", kind)
+        super().__init__(select_sequences(pairs, folder, sequences, exclude))
+        missing = [str(path) for pair in self.pairs for path in (pair.blur, pair.sharp) if not path.is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"{folder}: {len(missing)} files of the {split} list are missing: {some(missing)}. "
+                "Unpack the whole archive, or set data.root to the folder that holds the lists"
+            )
+
+
+def _read_list(path: Path, kind: str) -> list[Pair]:
+    """Parse lines of `<gt file> <blur file> ` in any order; return the pairs by scene, then by number."""
+    if not path.is_file():
+        lists = [file.name for file in path.parent.glob("*.txt")]
+        raise FileNotFoundError(f"{path.parent} has no list {path.name}{nearest(path.name, lists)}")
+    line_of_kind = re.compile(rf"(RealBlur-{kind}_\S*/(\w+)/gt/gt_(\d+)\.png) (\S*/\2/blur/blur_\3\.png)")
+    found: dict[tuple[str, int], Pair] = {}
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        match = line_of_kind.fullmatch(line.strip())
+        if match is None:
+            raise ValueError(
+                f"{path}, line {number}: {line!r} is not a sharp and a blurred file of RealBlur-{kind}; "
+                "take the list from the authors' archive"
+            )
+        sharp, scene, frame, blur = match.groups()
+        if (scene, int(frame)) in found:
+            raise ValueError(f"{path}, line {number}: {scene}/{frame} is listed twice")
+        found[scene, int(frame)] = Pair(f"{scene}/{frame}", scene, path.parent / blur, path.parent / sharp)
+    return [found[key] for key in sorted(found)]

@@ -1,0 +1,53 @@
+"""Pictures to look at: blur | restored | sharp, each above an enlarged detail."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+
+ZOOM = 3  # enlargement of the detail; it shows 1/9 of the frame
+GAP = 4  # pixels between pictures
+Picture = npt.NDArray[np.uint8]
+
+
+def to_picture(image: Tensor) -> Picture:
+    """Turn one image (3, H, W), uint8 or float in [0, 1] (clamped, rounded), into uint8 (H, W, 3)."""
+    if image.dtype != torch.uint8:
+        image = image.detach().float().clamp(0, 1).mul(255).round().to(torch.uint8)
+    return image.permute(1, 2, 0).contiguous().cpu().numpy()
+
+
+def comparison(blur: Picture, restored: Picture, sharp: Picture) -> Picture:
+    """Put three pictures side by side, each above its enlarged detail.
+
+    The detail is the ninth of the frame with the most contrast in `sharp`, so that it is the same for every
+    network and step.
+
+    Args:
+        blur: uint8 (H, W, 3).
+        restored: likewise, of the same size.
+        sharp: likewise.
+
+    Returns:
+        uint8 (2 H + gap, 3 W + 2 gaps, 3).
+    """
+    height, width = sharp.shape[:2]
+    rows, columns = height // ZOOM, width // ZOOM
+    contrast = {
+        (top, left): float(sharp[top : top + rows, left : left + columns].std())
+        for top in range(0, height - rows + 1, max(1, rows // 2))
+        for left in range(0, width - columns + 1, max(1, columns // 2))
+    }
+    top, left = max(contrast, key=lambda corner: contrast[corner])
+    sheet = Image.new("RGB", (3 * width + 2 * GAP, 2 * height + GAP), "white")
+    draw = ImageDraw.Draw(sheet)
+    for place, (label, picture) in enumerate((("blur", blur), ("restored", restored), ("sharp", sharp))):
+        x = place * (width + GAP)
+        frame = Image.fromarray(picture)
+        detail = frame.crop((left, top, left + columns, top + rows)).resize((width, height), Image.Resampling.NEAREST)
+        sheet.paste(frame, (x, 0))
+        sheet.paste(detail, (x, height + GAP))
+        draw.rectangle((x + left, top, x + left + columns - 1, top + rows - 1), outline="yellow")
+        draw.text((x + 4, 2), label, fill="white", stroke_width=2, stroke_fill="black")
+    return np.asarray(sheet)

@@ -1,0 +1,153 @@
+"""From a table's description and a runs folder to the model of the table."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from deblur_lit.report.choose import Choice, choose, differing
+from deblur_lit.report.fields import read_json, take
+from deblur_lit.report.read import find_runs, shown
+from deblur_lit.report.runs import INPUT_ROW, RECORD, Run, Weights
+from deblur_lit.report.spec import RowSpec, TableSpec
+from deblur_lit.report.table import UNDERTRAINED_DB, Column, Measured, Row, Table, difference, spread
+
+MISSING = "missing.json"  # {row: why it could not be scored}, written by whoever tried
+
+
+def build_table(spec: TableSpec, runs: Path, data: str, optional: bool = False) -> Table:
+    """Return the table that the run folders give; they are only read.
+
+    Args:
+        spec: rows and published values.
+        runs: the runs folder; records are looked for in runs/<table>/<data>/<row>.
+        data: data set of the runs, such as `mini` or `gopro`.
+        optional: also show optional rows that nobody has run.
+
+    Raises:
+        ValueError: if missing.json is damaged. A damaged metrics.json is none: its cell is empty and says so.
+    """
+    base = runs / spec.name / data
+    missing = _read_missing(base)
+    found = {row.key: find_runs(base, row.key) for row in spec.rows}
+    choice = choose(spec, data, {key: finished for key, (finished, _) in found.items()})
+    rows: list[Row] = []
+    for row in spec.rows:
+        unfinished = (*found[row.key][1], *choice.left_out[row.key])
+        if row.optional and not (optional or choice.runs[row.key] or unfinished or row.key in missing):
+            continue
+        rows += _rows(row, base, choice, unfinished, missing.get(row.key))
+    rows = [_with_deltas(row, _reference(spec, rows)) for row in rows]
+    return Table(
+        name=spec.name,
+        data=data,
+        optional=optional,
+        title=spec.title,
+        claim=spec.claim,
+        source=spec.source,
+        reference=spec.reference,
+        benchmarks=spec.benchmarks,
+        columns=choice.columns,
+        rows=tuple(rows),
+        footnotes=_footnotes(spec, rows),
+        warnings=tuple(filter(None, (_warning(spec, column) for column in choice.columns))),
+    )
+
+
+def _read_missing(base: Path) -> dict[str, str]:
+    if not (base / MISSING).exists():
+        return {}
+    where = shown(base, base / MISSING)
+    data = read_json(base / MISSING, where)
+    return {row: take(data, row, str, where) for row in data}
+
+
+def _rows(row: RowSpec, base: Path, choice: Choice, unfinished: tuple[str, ...], missing: str | None) -> list[Row]:
+    """Return a line for each kind of weights that was scored, or one that says why there is none."""
+    kinds: list[Weights] = ["input", "trained", "published"]
+    by_kind = {kind: [run for run in choice.runs[row.key] if run.weights == kind] for kind in kinds}
+    lines = [_row(row, kind, runs, choice.columns) for kind, runs in by_kind.items() if runs]
+    if lines:
+        return [replace(lines[0], unfinished=unfinished), *lines[1:]]
+    if not unfinished and missing is None:
+        unfinished = (_looked_for(base, row.key),)
+    reason = "; ".join([*unfinished, *([missing] if missing else [])])
+    empty = _row(row, None, [], choice.columns)
+    return [replace(empty, unfinished=unfinished, reasons=dict.fromkeys(empty.reasons, reason))]
+
+
+def _row(row: RowSpec, weights: Weights | None, runs: list[Run], columns: tuple[Column, ...]) -> Row:
+    scored = {column.benchmark: [run for run in runs if column.benchmark in run.scores] for column in columns}
+    measured = {name: _measure(held, name) for name, held in scored.items() if held}
+    gain = measured[columns[0].benchmark].gain if columns[0].benchmark in measured else None
+    remarks = []
+    if weights == "trained" and gain is not None and gain < UNDERTRAINED_DB:
+        remarks = [f"undertrained: {gain:+.2f} dB over the blurred input is less than {UNDERTRAINED_DB} dB"]
+    return Row(
+        key=row.key,
+        title=row.title,
+        section=row.section,
+        footnotes=row.footnotes,
+        published=row.published,
+        weights=weights,
+        runs=tuple(runs),
+        measured=measured,
+        undertrained=bool(remarks),
+        reasons={name: f"not scored on {name}" for name, held in scored.items() if not held},
+        unfinished=(),
+        remarks=tuple(remarks),
+    )
+
+
+def _measure(runs: list[Run], benchmark: str) -> Measured:
+    scores = [run.scores[benchmark] for run in runs]
+    psnr = spread([score.psnr for score in scores])
+    gain = None
+    if all(run.weights != "input" for run in runs):
+        gain = difference(psnr.mean, spread([score.psnr_blur for score in scores]).mean)
+    return Measured(psnr, spread([score.ssim for score in scores]), gain, None, None)
+
+
+def _looked_for(base: Path, row: str) -> str:
+    places = [row] if row == INPUT_ROW else [f"{row}/seed<k>", f"{row}/published"]
+    return "not run: looked for " + " and ".join(shown(base, base / place / RECORD) for place in places)
+
+
+def _reference(spec: TableSpec, rows: list[Row]) -> Row | None:
+    return next((row for row in rows if row.key == spec.reference), None)
+
+
+def _with_deltas(row: Row, reference: Row | None) -> Row:
+    if reference is None or row is reference:
+        return row
+    measured = {
+        name: replace(
+            cell,
+            delta_psnr=difference(cell.psnr.mean, reference.measured[name].psnr.mean),
+            delta_ssim=difference(cell.ssim.mean, reference.measured[name].ssim.mean),
+        )
+        if name in reference.measured
+        else cell
+        for name, cell in row.measured.items()
+    }
+    remarks = row.remarks
+    if row.weights == reference.weights == "trained" and (other := differing(row.runs[0], reference.runs[0])):
+        remarks = (*remarks, f"trained otherwise than {reference.title}: {other}")
+    return replace(row, measured=measured, remarks=remarks)
+
+
+def _footnotes(spec: TableSpec, rows: list[Row]) -> dict[str, str]:
+    used = {name for row in rows for name in row.footnotes}
+    used |= {name for row in rows for cell in row.published.values() for name in cell.footnotes.values()}
+    return {name: text for name, text in spec.footnotes.items() if name in used}
+
+
+def _warning(spec: TableSpec, column: Column) -> str:
+    if column.benchmark not in spec.benchmarks:
+        return f"Measured on {column.label}: not to be compared with the published columns."
+    full = spec.benchmarks[column.benchmark]
+    found = []
+    if column.images and not column.complete:
+        found.append(f"on {column.images} of {full.images} images of {full.title}")
+    if column.images and column.protocol != full.protocol:
+        named = [" and ".join(protocol.values()) for protocol in (column.protocol, full.protocol)]
+        found.append(f"{full.title} with {named[0]}, published with {named[1]}")
+    return f"Measured {', '.join(found)}: not to be compared with the published column." if found else ""

@@ -1,0 +1,231 @@
+"""Make a table of the paper: plan, score what exists, train what may be trained, tabulate.
+
+`python -m deblur_lit.reproduce table1` is what `make reproduce-table1` runs. Finished rows are kept, so the same
+command continues after an interruption.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the package index for a newer version
+
+from deblur_lit import runs
+from deblur_lit.config import build, compose, stems
+from deblur_lit.plan import RECIPE, TRAINED, Options, choice_of, make_plan, print_plan
+from deblur_lit.report.__main__ import main as report
+from deblur_lit.report.spec import RowSpec, load_spec
+
+if TYPE_CHECKING:
+    from deblur_lit.data.datamodule import DeblurDataModule
+
+INPUT_ROW = "blur"
+MISSING = "missing.json"  # why a row has no number, for the table
+ALSO_SCORED = {"gopro": ["realblur_j"]}  # data sets that the same weights are scored on, where they are there
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status; a mistake is one message on stderr."""
+    options = _parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end like Ctrl-C: children first
+    if options.data_root:
+        os.environ["DATA_ROOT"] = str(options.data_root)  # conf/data reads it, here and in the jobs
+    try:
+        return reproduce(options)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted; finished rows are kept, the same command continues", file=sys.stderr)
+        return 130
+
+
+def _parse(arguments: Sequence[str] | None) -> Options:
+    parser = argparse.ArgumentParser(prog="python -m deblur_lit.reproduce", description=__doc__)
+    parser.add_argument("table", choices=sorted(TRAINED["mini"]))
+    parser.add_argument("--data-root", type=Path, help="folder that holds gopro/ (and realblur_j/); without: data=mini")
+    parser.add_argument("--checkpoints", type=Path, help="published weights as <network>.<ext> or <network>/")
+    parser.add_argument("--train", action="store_true", help="with --data-root: train what is missing, on GPUs")
+    parser.add_argument("--train-all", action="store_true", help="mini: train every row that has a network")
+    parser.add_argument("--optional", action="store_true", help="also the table's optional rows (controls, extras)")
+    parser.add_argument("--seeds", default="0", help="comma-separated (default: %(default)s)")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="default: %(default)s")
+    parser.add_argument("overrides", nargs="*", help="Hydra overrides of the trainings, such as trainer=ddp")
+    return Options(**vars(parser.parse_args(arguments)))
+
+
+def reproduce(options: Options) -> int:
+    """Plan, score, train and tabulate; return 1 if a training failed, else 0.
+
+    Raises:
+        ValueError: if training was asked for where it is refused, or data or checkpoints are wrong.
+        FileNotFoundError: if a folder is missing.
+    """
+    for folder in (options.data_root, options.checkpoints):
+        if folder and not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder")
+    if options.data == "mini":
+        print(
+            "No DATA_ROOT: this runs data=mini, reduced networks on synthetic blur, on the CPU. Its numbers compare "
+            "with each other, not with the published ones.",
+            flush=True,
+        )
+    spec = load_spec(options.table)
+    rows = [row for row in spec.rows if row.key != INPUT_ROW and (options.optional or not row.optional)]
+    datamodule = _open(options.data)
+    trainable = _is_trainable(options, datamodule)
+    plan = make_plan(options, rows, trainable)
+    print_plan(options, plan, datamodule)
+
+    options.base.mkdir(parents=True, exist_ok=True)
+    if len(rows) < len(spec.rows):
+        _score_row(options, next(row for row in spec.rows if row.key == INPUT_ROW), None)
+    for row in rows:
+        if row.key in plan.scored:
+            _score_row(options, row, plan.scored[row.key])
+    failed = [overrides for overrides in _sweeps(options, plan.trained) if _train(options, overrides)]
+    for folder in (folder for row in rows for folder in options.seed_folders(row.key)):
+        if runs.is_finished(folder):
+            _score_also(options, folder, row.key)
+    (options.base / MISSING).write_text(json.dumps(plan.missing, indent=1) + "\n")
+    status = report(
+        [
+            options.table,
+            "--data",
+            options.data,
+            "--runs",
+            str(options.runs),
+            *["--optional"] * options.optional,
+        ]
+    )
+    return 1 if failed else status
+
+
+def _open(data: str) -> "DeblurDataModule":
+    datamodule: DeblurDataModule = build(compose("train", [f"data={data}"]).data.module)
+    datamodule.prepare_data()
+    return datamodule
+
+
+def _is_trainable(options: Options, datamodule: "DeblurDataModule") -> bool:
+    """Tell whether there is a training split.
+
+    Raises:
+        ValueError: if training was asked for without one, or without a GPU.
+    """
+    if not options.data_root:
+        return True
+    try:
+        there = len(datamodule.train_pairs) > 0
+    except (FileNotFoundError, ValueError):
+        there = False
+    if options.train:
+        import torch
+
+        if not there:
+            raise ValueError(f"TRAIN=1, but there is no training split in {options.data_root}: leave TRAIN out")
+        if not torch.cuda.is_available():
+            raise ValueError(
+                "TRAIN=1, but there is no GPU here, and 3000 epochs on a CPU would take years: leave it out"
+            )
+    return there
+
+
+def _score_row(options: Options, row: RowSpec, checkpoint: Path | None) -> None:
+    """Score published weights, or the blurred input where there is no checkpoint."""
+    from deblur_lit import evaluate
+    from deblur_lit.networks.loading import describe, load_network, network_config
+
+    folder = options.base / row.key if checkpoint is None else options.base / row.key / "published"
+    described = evaluate.describe_checkpoint(checkpoint, "published") if checkpoint else None
+    sets = [options.data, *(name for name in ALSO_SCORED.get(options.data, []) if _is_there(name))]
+    opened = {name: _open(name) for name in sets}
+    if runs.is_finished(folder):
+        before = runs.read_record(folder)
+        hashes = {name: score["data_hash"] for name, score in before["scores"].items()}
+        if before["checkpoint"] == described and hashes == {n: d.test_pairs.fingerprint() for n, d in opened.items()}:
+            print(f"{row.key}: finished already", flush=True)
+            return
+    network = load_network(row.key, checkpoint) if checkpoint else None
+    config = network_config(row.key) if checkpoint else compose("train", [f"data={options.data}"])
+    folder.mkdir(parents=True, exist_ok=True)
+    device = _device()
+    if network is not None:
+        network.to(device)
+    scores = {
+        name: evaluate.score(network, data.test_pairs, data.test_label, data.test_complete, device)
+        for name, data in opened.items()
+    }
+    record = evaluate.record(
+        row=row.key,
+        title=row.title,
+        study=options.table,
+        seed=None,
+        config_hash=runs.config_hash({"network": config.network if checkpoint else None, "data": options.data}),
+        network={**describe(config.network), "reduced": False} if checkpoint else None,
+        training=None,
+        checkpoint=described,
+        scores=scores,
+        device=device,
+    )
+    runs.write_record(folder, record)
+    print(f"{row.key}: {scores[options.data]['psnr']:.2f} dB on {scores[options.data]['label']}", flush=True)
+
+
+def _score_also(options: Options, folder: Path, row: str) -> None:
+    """Score a trained run on the further data sets that are there, once."""
+    from deblur_lit import evaluate
+    from deblur_lit.networks.loading import load_network
+
+    record = runs.read_record(folder)
+    for name in ALSO_SCORED.get(options.data, []):
+        if name in record["scores"] or not _is_there(name):
+            continue
+        data = _open(name)
+        network = load_network(row, folder / record["checkpoint"]["file"]).to(_device())
+        record["scores"][name] = evaluate.score(
+            network, data.test_pairs, data.test_label, data.test_complete, _device()
+        )
+        runs.write_record(folder, record)
+
+
+def _is_there(data: str) -> bool:
+    return Path(compose("train", [f"data={data}"]).data.root).is_dir()
+
+
+def _device() -> str:
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _sweeps(options: Options, rows: Sequence[str]) -> list[list[str]]:
+    """Return the overrides of the multiruns that train `rows`: one for all ablations, one per other network."""
+    ablations = [row for row in rows if row in stems("ablation")]
+    sweeps = [[f"ablation={','.join(ablations)}"]] if ablations else []
+    return sweeps + [[choice_of(row)] for row in rows if row not in ablations]
+
+
+def _train(options: Options, choice: Sequence[str]) -> int:
+    """Run one multirun in a process of its own and return its exit status."""
+    common = [f"study={options.table}", f"experiment={RECIPE[options.data]}", f"seed={options.seeds}"]
+    folder = [f"hydra.sweep.dir='{options.runs / options.table}'", "variant=''"]
+    command = [sys.executable, "-m", "deblur_lit.train", "-m", *choice, *common, *folder, *options.overrides]
+    print("$ python " + " ".join(command[1:]), flush=True)
+    process = subprocess.Popen(command)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.send_signal(signal.SIGINT)  # it ends its jobs, each with a checkpoint
+        process.wait()
+        raise
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,444 @@
+"""Sweeps of `hydra/launcher=subprocess`, with a toy program in place of training."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra_plugins.deblur_lit_launcher import _process, _sweep
+from omegaconf import OmegaConf
+
+from deblur_lit import runs
+
+PROGRAM = """
+import json, os, sys, time
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from deblur_lit import runs
+
+
+@hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "conf"), config_name="train")
+def main(cfg):
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    mode = cfg.ablation.mode
+    (folder / "environment.json").write_text(json.dumps(dict(os.environ)))
+    with (folder / "pids").open("a") as file:
+        print(os.getpid(), os.getpgid(0), file=file)
+    print("works in", os.getcwd())
+    print("step 1\\rstep 2", "\\N{FULL BLOCK}")
+    if mode == "crash":
+        sys.exit("the network exploded")
+    if mode == "sleep" and not (folder / "last.ckpt").exists():
+        if os.fork() == 0:  # a rank of its own
+            with (folder / "pids").open("a") as file:
+                print(os.getpid(), os.getpgid(0), file=file)
+            time.sleep(60)
+        (folder / "last.ckpt").touch()
+        time.sleep(60)
+    with runs.lock(folder):
+        if keys := runs.mismatch(folder, cfg):
+            sys.exit(f"refused: {keys}")
+        runs.save_config(folder, cfg)
+        if mode != "forget":
+            resumed = (folder / "last.ckpt").exists()
+            config = OmegaConf.to_container(cfg, resolve=True)
+            record = {"schema": 1, "seed": cfg.seed, "resumed": resumed, "config": config}
+            runs.write_record(folder, record | {"config_hash": runs.config_hash(cfg)})
+
+
+if __name__ == "__main__":
+    main()
+"""
+
+CALLBACK = """
+import os
+
+from hydra.core.plugins import Plugins
+from hydra.experimental.callback import Callback
+
+
+class Results(Callback):
+    def on_multirun_start(self, config, **kwargs):
+        launcher = Plugins.instance().class_name_to_class[config.hydra.launcher._target_]
+        launch = launcher.launch
+
+        def launch_and_print(self, job_overrides, initial_job_idx):
+            jobs = launch(self, job_overrides, initial_job_idx)
+            for job in jobs:
+                print("returned", job.status.name, job.overrides, job.working_dir, job.return_value["seed"])
+            print("environment", sorted(name for name in os.environ if "RANK" in name or "DEBLUR" in name))
+            return jobs
+
+        launcher.launch = launch_and_print
+"""
+
+CONFIG = """
+defaults:
+  - ablation: baseline
+  - override /hydra/launcher: subprocess
+  - _self_
+study: table2
+data: {name: mini, root: /data, crop_size: 64}
+seed: 0
+note: plain
+hydra:
+  run: {dir: "runs/${study}/${data.name}/${hydra:runtime.choices.ablation}/seed${seed}"}
+  sweep: {dir: "runs/${study}", subdir: "${data.name}/${hydra:runtime.choices.ablation}/seed${seed}"}
+  launcher: {grace_seconds: 5}
+"""
+
+RESULTS = "+hydra.callbacks.results._target_=toy.results.Results"
+RUNS = Path("runs/table2/mini")
+Start = Callable[..., "subprocess.Popen[str]"]
+Run = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Path:
+    """A folder with the program as package `toy`, its configuration, and an installed command `toy-train`."""
+    conf = tmp_path / "toy" / "conf"
+    (conf / "ablation").mkdir(parents=True)
+    (tmp_path / "toy" / "__init__.py").touch()
+    (tmp_path / "toy" / "train.py").write_text(PROGRAM)
+    (tmp_path / "toy" / "results.py").write_text(CALLBACK)
+    (conf / "train.yaml").write_text(CONFIG)
+    for name, mode in {
+        "baseline": "",
+        "dffm": "",
+        "crash": "crash",
+        "sleep": "sleep",
+        "forget": "forget",
+    }.items():
+        (conf / "ablation" / f"{name}.yaml").write_text(f"mode: '{mode}'\nwidth: 8\n")
+    (tmp_path / "toy-train").write_text("import sys\nfrom toy.train import main\nsys.exit(main())\n")
+    return tmp_path
+
+
+@pytest.fixture
+def start(place: Path) -> Start:
+    """Start the program in its folder; interrupts reach it even where the tests run in the background."""
+
+    def start(
+        *words: str, entry: tuple[str, ...] = ("-m", "toy.train"), extra: dict[str, str] | None = None
+    ) -> "subprocess.Popen[str]":
+        return subprocess.Popen(
+            [sys.executable, *entry, *words],
+            cwd=place,
+            env=os.environ | {"PYTHONPATH": str(place)} | (extra or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
+        )
+
+    return start
+
+
+@pytest.fixture
+def run(start: Start) -> Run:
+    """Run the program to its end."""
+
+    def run(*words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
+        with start(*words, **options) as process:
+            out, err = process.communicate(timeout=120)
+        return subprocess.CompletedProcess(words, process.returncode, out, err)
+
+    return run
+
+
+def record(place: Path, row: str, seed: int = 0) -> dict[str, Any]:
+    return runs.read_record(place / RUNS / row / f"seed{seed}")
+
+
+def pids(folder: Path) -> list[tuple[int, int]]:
+    """Process and process group of each process that worked in a folder."""
+    pairs = [line.split() for line in (folder / "pids").read_text().splitlines()]
+    return [(int(pid), int(group)) for pid, group in pairs]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state != "Z"  # a container without an init process leaves ended orphans in the table
+
+
+def wait_for(condition: Callable[[], object], what: str) -> None:
+    for _ in range(600):
+        if condition():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"waited in vain for {what}")
+
+
+def wait_until_asleep(folder: Path) -> None:
+    wait_for(lambda: (folder / "last.ckpt").exists() and len(pids(folder)) == 2, f"a sleeping job in {folder}")
+
+
+@pytest.mark.parametrize("entry", [("-m", "toy.train"), ("toy/train.py",), ("toy-train",)])
+def test_every_job_is_a_process_with_its_own_group_and_folder(place: Path, run: Run, entry: tuple[str, ...]) -> None:
+    done = run("-m", "ablation=baseline,dffm", "seed=1", entry=entry)
+    assert done.returncode == 0, done.stderr
+    folders = {place / RUNS / row / "seed1" for row in ("baseline", "dffm")}
+    assert {path.parent for path in place.rglob(".hydra")} == folders
+    assert {path.parent for path in place.rglob("metrics.json")} == folders
+    assert len({pids(folder)[0] for folder in folders}) == 2
+    assert all(pid == group for folder in folders for pid, group in pids(folder))
+    assert record(place, "dffm", 1)["seed"] == 1
+    hydra = OmegaConf.load(place / RUNS / "dffm/seed1/.hydra/hydra.yaml").hydra
+    assert hydra.mode == "RUN"
+    assert OmegaConf.is_missing(hydra.job, "num")
+
+
+def test_output_is_shown_with_the_name_of_its_job_and_kept_in_its_folder(place: Path, run: Run) -> None:
+    done = run("-m", "ablation=baseline,dffm")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "2 jobs: 0 finished, 0 to continue, 2 to start, 0 refused"
+    assert f"[row 2/2 dffm] works in {place}" in lines
+    assert "[row 2/2 dffm] step 2 \N{FULL BLOCK}" in lines
+    assert "2 jobs: 2 done, 0 finished before, 0 failed, 0 left" in lines
+    log = (place / RUNS / "dffm/seed0/job.out").read_bytes()
+    assert log.startswith(f"$ {sys.executable} -m toy.train ablation=dffm".encode())
+    assert b"step 1\rstep 2" in log
+
+
+def test_a_terminal_without_the_characters_of_a_job_shows_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    with io.TextIOWrapper(written, encoding="ascii") as terminal:
+        monkeypatch.setattr(sys, "stdout", terminal)
+        _sweep._say("\N{FULL BLOCK} 50 %")
+        monkeypatch.undo()
+        assert written.getvalue() == b"? 50 %\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_signals_are_noted_unless_they_were_ignored(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    try:
+        signal.signal(number, signal.SIG_DFL)
+        with _process.StopSignals() as stop:
+            signal.raise_signal(number)
+            assert stop.received == [number]
+        assert signal.getsignal(number) is signal.SIG_DFL
+        signal.signal(number, signal.SIG_IGN)
+        with _process.StopSignals() as stop:
+            signal.raise_signal(number)
+            assert stop.received == []
+    finally:
+        signal.signal(number, before)
+
+
+def test_a_second_signal_ends_a_job_that_does_not_heed_the_first(tmp_path: Path) -> None:
+    code = "import signal, time; signal.signal(2, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
+    stop = _process.StopSignals()
+
+    def show(line: str) -> None:
+        stop.received.extend([signal.SIGINT, signal.SIGINT])
+
+    command = [sys.executable, "-c", code]
+    assert _process.run_child(command, os.environ, tmp_path / "job.out", show, stop, 60.0) == -signal.SIGKILL
+
+
+def test_a_process_that_outlives_its_job_is_ended(tmp_path: Path) -> None:
+    code = "import os, time; pid = os.fork(); print(pid) if pid else time.sleep(60)"
+    lines: list[str] = []
+    command = [sys.executable, "-u", "-c", code]
+    status = _process.run_child(command, os.environ, tmp_path / "job.out", lines.append, _process.StopSignals(), 1.0)
+    assert status == 0
+    wait_for(lambda: not is_running(int(lines[0])), "the end of the forked process")
+
+
+def test_a_job_inherits_no_rank_and_the_sweep_keeps_its_environment(place: Path, run: Run) -> None:
+    foreign = {"LOCAL_RANK": "1", "RANK": "1", "WORLD_SIZE": "2", "MASTER_PORT": "1", "PL_GLOBAL_SEED": "3"}
+    done = run(
+        "-m",
+        "seed=0",
+        RESULTS,
+        extra=foreign | {"MASTER_ADDR": "x", "NODE_RANK": "1", "GROUP_RANK": "1", "LOCAL_WORLD_SIZE": "2", "KEPT": "1"},
+    )
+    assert done.returncode == 0, done.stderr
+    environment = json.loads((place / RUNS / "baseline/seed0/environment.json").read_text())
+    assert not [name for name in environment if "RANK" in name or "WORLD" in name or "MASTER" in name]
+    assert "PL_GLOBAL_SEED" not in environment
+    assert environment["KEPT"] == environment["PYTHONUNBUFFERED"] == "1"
+    assert "environment ['GROUP_RANK', 'LOCAL_RANK', 'NODE_RANK', 'RANK']" in done.stdout
+
+
+def test_a_finished_job_is_skipped_and_all_results_are_returned(place: Path, run: Run) -> None:
+    assert run("ablation=baseline").returncode == 0  # a single run, without -m, counts too
+    before = (place / RUNS / "baseline/seed0/metrics.json").stat().st_mtime_ns
+    done = run("-m", "ablation=baseline,dffm", "data.root=/elsewhere", RESULTS)
+    assert done.returncode == 0, done.stderr
+    assert "[row 1/2 baseline] finished, skipped" in done.stdout
+    assert (place / RUNS / "baseline/seed0/metrics.json").stat().st_mtime_ns == before
+    assert len(pids(place / RUNS / "baseline/seed0")) == 1
+    assert record(place, "dffm")["config"]["data"]["root"] == "/elsewhere"
+    for row in ("baseline", "dffm"):
+        overrides = [f"ablation={row}", "data.root=/elsewhere"]
+        assert f"returned COMPLETED {overrides} {RUNS / row / 'seed0'} 0" in done.stdout
+
+
+def test_a_finished_folder_refuses_another_configuration_and_names_the_key(place: Path, run: Run) -> None:
+    assert run("ablation=dffm").returncode == 0
+    before = (place / RUNS / "dffm/seed0/metrics.json").read_bytes()
+    done = run("-m", "ablation=dffm,baseline", "data.crop_size=32")
+    assert done.returncode == 1
+    refusal = "[row 1/2 dffm] refused: runs/table2/mini/dffm/seed0 is finished with another configuration"
+    assert f"{refusal}; differing: data.crop_size. Name another study (study=...) or delete the folder" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+    assert (place / RUNS / "dffm/seed0/metrics.json").read_bytes() == before
+    assert record(place, "baseline")["config"]["data"]["crop_size"] == 32
+
+
+def test_a_failing_job_costs_itself_alone(place: Path, run: Run) -> None:
+    done = run("-m", "ablation=baseline,crash,dffm")
+    assert done.returncode == 1
+    assert runs.is_finished(place / RUNS / "baseline/seed0")
+    assert runs.is_finished(place / RUNS / "dffm/seed0")
+    assert not runs.is_finished(place / RUNS / "crash/seed0")
+    summary = done.stdout[done.stdout.index("3 jobs: 2 done, 0 finished before, 1 failed, 0 left") :]
+    assert "exit status 1 without metrics.json, log: runs/table2/mini/crash/seed0/job.out" in summary
+    assert "    the network exploded" in summary
+    assert done.stderr == ""
+
+
+def test_a_job_that_ends_without_a_record_has_failed(run: Run) -> None:
+    done = run("-m", "ablation=forget")
+    assert done.returncode == 1
+    assert "[row 1/1] failed: exit status 0 without metrics.json" in done.stdout
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_sweep_leaves_no_process_and_goes_on(
+    place: Path, start: Start, run: Run, number: signal.Signals, status: int
+) -> None:
+    words = ("-m", "ablation=sleep,dffm")
+    with start(*words) as sweep:
+        wait_until_asleep(place / RUNS / "sleep/seed0")
+        sweep.send_signal(number)
+        out, err = sweep.communicate(timeout=60)
+    assert sweep.returncode == status
+    assert out.splitlines()[-1] == f"interrupted by {number.name}: run the same command again to continue"
+    assert "Traceback" not in out + err
+    assert not [pid for pid, _ in pids(place / RUNS / "sleep/seed0") if is_running(pid)]
+    assert not (place / RUNS / "dffm/seed0").exists()
+    done = run(*words)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 jobs: 0 finished, 1 to continue, 1 to start, 0 refused")
+    assert record(place, "sleep")["resumed"]
+    assert not record(place, "dffm")["resumed"]
+
+
+def test_a_killed_sweep_takes_its_job_with_it(place: Path, start: Start, run: Run) -> None:
+    if sys.platform != "linux":
+        pytest.skip("only Linux ends a process with its parent")
+    with start("-m", "ablation=baseline,sleep") as sweep:
+        wait_until_asleep(place / RUNS / "sleep/seed0")
+        sweep.kill()
+    job = pids(place / RUNS / "sleep/seed0")[0][0]
+    wait_for(lambda: not is_running(job), "the end of the job")
+    os.killpg(job, signal.SIGKILL)  # the toy's forked process, which no distributed backend ends
+    done = run("-m", "ablation=baseline,sleep")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("2 jobs: 1 finished, 1 to continue, 0 to start, 0 refused")
+    assert len(pids(place / RUNS / "baseline/seed0")) == 1
+
+
+def test_an_interrupted_folder_refuses_another_configuration(place: Path, run: Run) -> None:
+    folder = place / RUNS / "crash/seed0"
+    assert run("ablation=crash").returncode == 1
+    (folder / "last.ckpt").touch()
+    done = run("-m", "ablation=crash", "data.crop_size=32")
+    assert "is begun with another configuration; differing: data.crop_size." in done.stdout
+    assert OmegaConf.load(folder / ".hydra/config.yaml").data.crop_size == 64
+
+
+def test_two_sweeps_do_not_share_a_folder(place: Path, start: Start, run: Run) -> None:
+    with start("-m", "ablation=sleep,baseline") as first:
+        wait_until_asleep(place / RUNS / "sleep/seed0")
+        second = run("-m", "ablation=baseline,sleep")
+        assert second.returncode == 1
+        assert f"runs/table2/mini/sleep/seed0 is in use by process {first.pid} on" in second.stderr
+        assert "Traceback" not in second.stderr
+        assert not (place / RUNS / "baseline/seed0").exists()
+        first.send_signal(signal.SIGTERM)
+        first.communicate(timeout=60)
+
+
+def test_two_jobs_of_a_sweep_do_not_share_a_folder(place: Path, run: Run) -> None:
+    done = run("-m", "data.crop_size=32,64")
+    assert done.returncode == 1
+    assert "the same folder runs/table2/mini/baseline/seed0: 'data.crop_size=32' and" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (place / RUNS).exists()
+
+
+def test_a_folder_that_needs_a_job_number_is_refused(run: Run) -> None:
+    done = run("-m", "seed=0,1", "hydra.sweep.subdir=${hydra:job.num}")
+    assert done.returncode == 1
+    assert "a job's number is no lasting name" in done.stderr
+
+
+WORDS = {
+    "a='a, b'": "a, b",
+    'b="it\'s 1=1"': "it's 1=1",
+    "c='[x] {y} ~z +w'": "[x] {y} ~z +w",
+    r"d=a\,b\ c": "a,b c",
+    "e=[1,two,'3, 4']": [1, "two", "3, 4"],
+    "f={a:1,b:'x y'}": {"a": 1, "b": "x y"},
+    "g=null": None,
+    "h=''": "",
+    "i='\u00fc \\\\ $HOME'": "\u00fc \\\\ $HOME",
+    "j=${seed}": 0,
+    "k=choice('a, b')": "a, b",
+    "l='null'": "null",
+    "m='1e-4'": "1e-4",
+    "n=1e-4": 1e-4,
+    "+new=1": 1,
+    "++more='x y'": "x y",
+}
+
+
+def test_overrides_reach_the_job_as_they_were_meant(place: Path, run: Run) -> None:
+    with (place / "toy/conf/train.yaml").open("a") as file:
+        file.writelines(f"{name}: 0\n" for name in "abcdefghijklmn")
+    done = run("-m", "seed=0", *WORDS, "~note", "~data.crop_size", "study='of mine, too = \\'1\\''")
+    assert done.returncode == 0, done.stdout + done.stderr
+    config = runs.read_record(place / "runs/of mine, too = '1'/mini/baseline/seed0")["config"]
+    assert {word: config[word.split("=")[0].lstrip("+")] for word in WORDS} == WORDS
+    assert "note" not in config
+    assert "crop_size" not in config["data"]
+
+
+def test_options_that_choose_the_configuration_reach_the_job(place: Path, run: Run) -> None:
+    more = place / "more"
+    (more / "ablation").mkdir(parents=True)
+    (more / "ablation" / "mine.yaml").write_text("mode: ''\nwidth: 99\n")
+    (place / "toy/conf/other.yaml").write_text("defaults: [train, _self_]\nnote: other\n")
+    done = run("--multirun", "--config-dir", "more", "-cn", "other", "ablation=mine", "hydra.job.name=${note}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    config = record(place, "mine")["config"]
+    assert (config["ablation"]["width"], config["note"]) == (99, "other")
+    hydra = OmegaConf.load(place / RUNS / "mine/seed0/.hydra/hydra.yaml").hydra
+    assert OmegaConf.to_container(hydra.job)["name"] == "${note}"
+
+
+def test_hydra_lists_the_launcher_and_takes_it_by_name(place: Path, run: Run) -> None:
+    assert "SubprocessLauncher" in run("--info", "plugins").stdout
+    text = (place / "toy/conf/train.yaml").read_text().replace("  - override /hydra/launcher: subprocess\n", "")
+    (place / "toy/conf/train.yaml").write_text(text.replace("  launcher: {grace_seconds: 5}\n", ""))
+    done = run("-m", "seed=0", "hydra/launcher=subprocess", "hydra.launcher.grace_seconds=1")
+    assert done.returncode == 0, done.stderr
+    assert "1 jobs: 1 done" in done.stdout

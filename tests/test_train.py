@@ -1,0 +1,280 @@
+"""Training a row: exact resume, interruption, refusals, and what a run leaves behind."""
+
+import json
+import os
+import re
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from lightning import Callback, LightningModule, Trainer
+from omegaconf import DictConfig
+
+from deblur_lit.config import compose
+from deblur_lit.data.images import write_png
+from deblur_lit.networks.checkpoint import read_weights
+from deblur_lit.train import train
+
+Compose = Callable[..., DictConfig]
+ACT_AT: dict[str, int] = {}  # what `Meddler` does at which step; no part of the configuration
+
+
+class Meddler(Callback):
+    """Does at a given step what goes wrong in real life."""
+
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
+        if trainer.global_step == ACT_AT.get("signal"):
+            del ACT_AT["signal"]
+            os.kill(os.getpid(), signal.SIGINT)
+        if trainer.global_step == ACT_AT.get("nan"):
+            next(pl_module.network.parameters()).data.fill_(float("nan"))
+
+
+@pytest.fixture(autouse=True)
+def _reset() -> Iterator[None]:
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    ACT_AT.clear()
+    yield
+    signal.signal(signal.SIGINT, handlers[0])  # Lightning leaves it ignored after an interruption
+    signal.signal(signal.SIGTERM, handlers[1])
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three tiny sequences to train on (one is held out) and one to test on."""
+    folder = tmp_path_factory.mktemp("data") / "gopro"
+    draw = np.random.default_rng(0)
+    for split, sequences in (("train", ("a", "b", "c")), ("test", ("t",))):
+        for sequence in sequences:
+            for frame in (1, 2):
+                coarse = draw.integers(0, 256, (8, 10, 3), dtype=np.uint8)
+                sharp = cv2.resize(coarse, (40, 32), interpolation=cv2.INTER_NEAREST)
+                for side, image in (("sharp", sharp), ("blur", cv2.blur(sharp, (5, 5)))):
+                    path = folder / split / sequence / side / f"{frame:06d}.png"
+                    path.parent.mkdir(parents=True, exist_ok=True)
+                    write_png(path, image)
+    return folder
+
+
+@pytest.fixture
+def tiny(root: Path, tmp_path: Path) -> Compose:
+    """Compose a run of 2 steps an epoch over 4 pairs, in seconds."""
+
+    def make(*overrides: str, name: str = "run") -> DictConfig:
+        return compose(
+            "train",
+            [
+                "data=gopro",
+                f"data.root={root}",
+                "data.val=[c]",
+                "data.crop_size=16",
+                "data.batch_size=2",
+                "data.num_workers=0",
+                "network.channels=4",
+                "network.num_blocks=1",
+                "trainer.max_epochs=3",
+                "logger=csv",
+                "variant=''",
+                "+callbacks.meddler._target_=test_train.Meddler",
+                f"run_dir={tmp_path / name}",
+                *overrides,
+            ],
+        )
+
+    return make
+
+
+def checkpoint(folder: str | Path, name: str = "last.ckpt") -> dict[str, Any]:
+    return torch.load(Path(folder) / name, map_location="cpu", weights_only=True)
+
+
+def same(left: Any, right: Any) -> bool:
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left, right)
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, list | tuple):
+        return len(left) == len(right) and all(map(same, left, right))
+    return left == right
+
+
+@pytest.mark.parametrize("step", [1, 2, 3], ids=["mid-epoch", "between epochs", "mid second epoch"])
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["data.augment.transforms.0.p=0.5"],
+        ["network=mimo_unet_plus", "network.num_blocks=1", "callbacks=ema", "callbacks.ema.decay=0.5"],
+        ["data.num_workers=1", "trainer.gradient_clip_val=0.1", "scheduler=multistep"],
+    ],
+    ids=["plain", "dropout and ema", "worker, clipping, multistep"],
+)
+def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tiny: Compose, overrides: list[str], step: int) -> None:
+    whole, resumed = tiny(*overrides, name="whole"), tiny(*overrides, name="resumed")
+    record = train(whole)
+    ACT_AT["signal"] = step
+    with pytest.raises(SystemExit) as stop:
+        train(resumed)
+    assert stop.value.code == 130
+    assert checkpoint(resumed.run_dir)["global_step"] == step + 1
+    assert not (Path(resumed.run_dir) / "metrics.json").exists()
+    again = train(resumed)
+
+    for name in ("last.ckpt", "best.ckpt"):
+        ours, reference = checkpoint(resumed.run_dir, name), checkpoint(whole.run_dir, name)
+        for key in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step"):
+            assert same(ours[key], reference[key]), (name, key)
+        assert same(ours["callbacks"]["LastCheckpoint"], reference["callbacks"]["LastCheckpoint"]), name
+    for key in ("psnr", "ssim", "per_image"):
+        assert again["scores"]["gopro"][key] == record["scores"]["gopro"][key]
+    assert again["training"]["steps"] == record["training"]["steps"] == 6
+
+
+def test_a_finished_run_is_not_trained_again(tiny: Compose, capsys: pytest.CaptureFixture[str]) -> None:
+    record = train(tiny("trainer.max_epochs=1"))
+    before = (Path(tiny().run_dir) / "last.ckpt").stat().st_mtime_ns
+    assert train(tiny("trainer.max_epochs=1")) == record
+    assert "finished already" in capsys.readouterr().out
+    assert (Path(tiny().run_dir) / "last.ckpt").stat().st_mtime_ns == before
+
+
+def test_a_folder_of_another_configuration_is_refused_with_the_key(tiny: Compose) -> None:
+    train(tiny("trainer.max_epochs=1"))
+    with pytest.raises(ValueError, match=r"optimizer\.lr.*study="):
+        train(tiny("trainer.max_epochs=1", "optimizer.lr=0.5"))
+
+
+def test_a_begun_folder_of_another_configuration_is_refused_too(tiny: Compose) -> None:
+    ACT_AT["signal"] = 1
+    with pytest.raises(SystemExit):
+        train(tiny())
+    with pytest.raises(ValueError, match=r"loss|seed"):
+        train(tiny("seed=1"))
+
+
+def test_the_record_says_what_the_numbers_depend_on(tiny: Compose) -> None:
+    cfg = tiny("ablation=dffm_msrm")
+    record = train(cfg)
+    assert record == json.loads((Path(cfg.run_dir) / "metrics.json").read_text())
+    assert (record["schema"], record["row"], record["seed"], record["study"]) == (1, "dffm_msrm", 0, "train")
+    assert record["network"]["parameters"] == sum(
+        v.numel() for v in read_weights(Path(cfg.run_dir) / "last.ckpt").values()
+    )
+    assert record["training"]["crops"] == 12
+    assert record["checkpoint"]["selection"] == "best by val/psnr"
+    score = record["scores"]["gopro"]
+    assert score["label"] == "GoPro, 2 frames (not the test set of 1111)"
+    assert score["psnr"] == pytest.approx(np.mean([row["psnr"] for row in score["per_image"]]))
+    assert {"torch", "lightning", "python"} <= record["versions"].keys()
+    for name in ("test.png", "validation.png", "config.yaml"):
+        assert (Path(cfg.run_dir) / name).is_file()
+
+
+def test_terms_and_scores_are_logged_one_by_one(tiny: Compose) -> None:
+    cfg = tiny("trainer.log_every_n_steps=1")
+    train(cfg)
+    header = next(Path(cfg.run_dir).glob("logs/*/metrics.csv")).read_text().splitlines()[0].split(",")
+    assert {"train/content", "train/frequency", "train/loss", "val/psnr", "val/ssim"} <= set(header)
+
+
+def test_without_validation_the_last_checkpoint_is_scored(tiny: Compose) -> None:
+    cfg = tiny("data.val=none", "trainer.max_epochs=1")
+    record = train(cfg)
+    assert record["checkpoint"]["selection"] == "last"
+    assert not (Path(cfg.run_dir) / "best.ckpt").exists()
+    assert record["training"]["steps"] == 3
+
+
+def test_the_best_checkpoint_is_scored_and_not_the_last(tiny: Compose) -> None:
+    cfg = tiny("optimizer.lr=0.3", "trainer.max_epochs=4")  # wild steps: the best is rarely the last
+    record = train(cfg)
+    best = checkpoint(cfg.run_dir, "best.ckpt")
+    assert record["training"]["scored_step"] == best["global_step"]
+    assert record["checkpoint"]["file"] == "best.ckpt"
+
+
+def test_a_loss_that_is_not_finite_stops_with_step_and_images(
+    tiny: Compose, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cfg = tiny("callbacks.last.every_n_steps=1")
+    ACT_AT["nan"] = 3
+    with pytest.raises(SystemExit, match=r"step 3: the loss is not finite .* for [ab]/00000\d, [ab]/00000\d"):
+        train(cfg)
+    state = checkpoint(cfg.run_dir)
+    assert state["global_step"] == 3
+    assert all(torch.isfinite(value).all() for value in state["state_dict"].values())
+
+
+def test_a_full_disk_keeps_the_checkpoint_of_before(tiny: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    cfg = tiny("callbacks.last.every_n_steps=1", "callbacks.best=null")
+    save, calls = torch.save, [0]
+
+    def full(content: Any, file: Any) -> None:
+        calls[0] += 1
+        save(content, file)
+        if calls[0] == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match=r"last\.ckpt: .*No space left.*is still there.*run the same command again"):
+        train(cfg)
+    assert checkpoint(cfg.run_dir)["global_step"] == 2
+    assert not list(Path(cfg.run_dir).glob(".*.part"))
+    monkeypatch.undo()
+    assert train(cfg)["training"]["steps"] == 6
+
+
+def test_a_damaged_checkpoint_in_the_folder_is_named(tiny: Compose) -> None:
+    cfg = tiny()
+    ACT_AT["signal"] = 1
+    with pytest.raises(SystemExit):
+        train(cfg)
+    (Path(cfg.run_dir) / "last.ckpt").write_bytes(b"nonsense")
+    with pytest.raises(ValueError, match=r"last\.ckpt: (refused|damaged)"):
+        train(cfg)
+
+
+@pytest.mark.parametrize(
+    ("override", "named"),
+    [
+        ("callbacks.best.monitor=test/psnr", "callbacks.best.monitor=test/psnr"),
+        ("data.val=test", "data.val=test"),
+        ("data.val=[nowhere]", "nowhere"),
+        ("data.root=/nonexistent/GoPr0", "/nonexistent/GoPr0"),
+        ("data.crop_size=64", "64"),
+        ("data.batch_size=0", "batch_size"),
+    ],
+)
+def test_a_wrong_value_is_refused_by_name(tiny: Compose, override: str, named: str) -> None:
+    with pytest.raises((ValueError, OSError), match=re.escape(named)):
+        train(tiny(override))
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed"])
+def test_mixed_precision_trains_to_finite_weights(tiny: Compose, precision: str) -> None:
+    cfg = tiny(f"trainer.precision={precision}", "trainer.max_epochs=1", "ablation=dffm_msrm")
+    train(cfg)
+    assert all(torch.isfinite(value).all() for value in read_weights(Path(cfg.run_dir) / "last.ckpt").values())
+
+
+def test_wandb_needs_no_account_and_a_resumed_run_keeps_its_name(
+    tiny: Compose, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_MODE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    ACT_AT["signal"] = 3
+    cfg = tiny("logger=wandb")
+    with pytest.raises(SystemExit):
+        train(cfg)
+    train(cfg)
+    folder = Path(cfg.run_dir)
+    names = {path.name.rsplit("-", 1)[1] for path in folder.glob("wandb/offline-run-*")}
+    assert names == {(folder / "run_id").read_text()}
+    assert list(folder.glob("wandb/offline-run-*/files/media/images/val/*.png"))
+    assert "wandb: no account here, so offline" in capfd.readouterr().out
