@@ -40,7 +40,7 @@ smoke: setup ## train ten steps on the embedded data, to see that all works
 
 REPRODUCE = $(BIN)/python -m deblur_lit.reproduce
 FLAGS = $(if $(DATA_ROOT),--data-root '$(DATA_ROOT)') $(if $(CHECKPOINTS),--checkpoints '$(CHECKPOINTS)') \
-  $(if $(filter 1,$(TRAIN)),--train) $(if $(filter 1,$(TRAIN_ALL)),--train-all) --seeds '$(SEEDS)' $(ARGS)
+  $(if $(filter 1,$(TRAIN)),--train) $(if $(filter 1,$(TRAIN_ALL)),--train-all) $(if $(ROWS),--rows '$(ROWS)') --seeds '$(SEEDS)' $(ARGS)
 SEEDS ?= 0
 
 .PHONY: reproduce-table1
@@ -48,7 +48,7 @@ reproduce-table1: setup ## Table 1: eight systems (DATA_ROOT= CHECKPOINTS= TRAIN
 	@$(REPRODUCE) table1 $(if $(filter 1,$(EXTRA)),--optional) $(FLAGS)
 
 .PHONY: reproduce-table2
-reproduce-table2: setup ## Table 2: baseline, +DFFM, +MSRM, +DFFM+MSRM (DATA_ROOT= TRAIN=1 SEEDS=0,1,2 CONTROLS=1)
+reproduce-table2: setup ## Table 2: baseline, +DFFM, +MSRM, +DFFM+MSRM (DATA_ROOT= TRAIN=1 SEEDS=0,1,2 CONTROLS=1 ROWS=my_ablation)
 	@$(REPRODUCE) table2 $(if $(filter 1,$(CONTROLS)),--optional) $(FLAGS)
 
 DATA ?= $(if $(DATA_ROOT),gopro,mini)

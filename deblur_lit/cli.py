@@ -5,44 +5,46 @@ import runpy
 import sys
 from collections.abc import Sequence
 
+PASSED_ON = {  # commands whose words their own module reads
+    "train": "train one row, or with -m a sweep (same as python -m deblur_lit.train)",
+    "reproduce": "make a table of the paper (same as python -m deblur_lit.reproduce)",
+    "report": "write and print a table from run folders (same as python -m deblur_lit.report)",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status; a mistake is one line on stderr."""
     parser = argparse.ArgumentParser(prog="deblur-lit", description="Train, ablate and compare deblurring networks.")
-    commands = parser.add_subparsers(dest="command", required=True)
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     networks = commands.add_parser("networks", help="list all networks: name, paper, parameters, MACs")
     networks.add_argument("--json", action="store_true", help="print JSON")
-    for name, text in (
-        ("train", "train one row, or with -m a sweep (same as python -m deblur_lit.train)"),
-        ("reproduce", "make a table of the paper (same as python -m deblur_lit.reproduce)"),
-        ("report", "write and print a table from run folders (same as python -m deblur_lit.report)"),
-    ):
-        commands.add_parser(name, help=text, add_help=False)
+    for name, text in PASSED_ON.items():
+        commands.add_parser(name, help=text)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    options, rest = parser.parse_known_args(words)
     try:
-        return _run(options, words[1:] if rest or options.command != "networks" else [])
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-
-
-def _run(options: argparse.Namespace, rest: list[str]) -> int:
-    # Imported where they are used: --help should not wait for torch.
-    if options.command == "networks":
+        if words and words[0] in PASSED_ON:
+            return _pass_on(words[0], words[1:])
+        options = parser.parse_args(words)
         from deblur_lit.networks.listing import print_networks
 
         print_networks(as_json=options.json)
-        return 0
-    if options.command == "reproduce":
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _pass_on(command: str, words: list[str]) -> int:
+    # Imported where they are used: --help should not wait for torch.
+    if command == "reproduce":
         from deblur_lit.reproduce import main as reproduce
 
-        return reproduce(rest)
-    if options.command == "report":
+        return reproduce(words)
+    if command == "report":
         from deblur_lit.report.__main__ import main as report
 
-        return report(rest)
-    sys.argv = [sys.argv[0], *rest]  # Hydra reads the command line, and its jobs repeat it
+        return report(words)
+    sys.argv = [sys.argv[0], *words]  # Hydra reads the command line, and its jobs repeat it
     runpy.run_module("deblur_lit.train", run_name="__main__", alter_sys=True)
     return 0
 

@@ -11,7 +11,7 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, ValueType
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -75,8 +75,8 @@ def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
 def check_overrides(config_name: str, overrides: Iterable[str]) -> None:
     """Refuse overrides that name no key, group or choice, with the nearest valid one.
 
-    Sweeps (`ablation=baseline,dffm`) are checked value by value. `+new=1` and keys of `hydra` are left to
-    Hydra.
+    Sweeps (`ablation=baseline,dffm`) are checked value by value. `+new=1`, `++any=1` and keys of `hydra` are
+    left to Hydra.
 
     Raises:
         ValueError: naming the override at fault.
@@ -85,9 +85,13 @@ def check_overrides(config_name: str, overrides: Iterable[str]) -> None:
     for override in parsed:
         key = override.key_or_group
         if _is_group(key) and not override.is_delete():
-            for choice in _values(override):
-                if choice not in (None, "null") and choice not in stems(key):
-                    hint = _nearest(str(choice), stems(key))
+            choices = _values(override)
+            if not choices:
+                raise ValueError(f"{override.input_line}: matches none of {', '.join(stems(key))}")
+            for choice in choices:
+                choice = "null" if choice is None else str(choice)  # Hydra has no empty choice
+                if choice not in stems(key):
+                    hint = _nearest(choice, stems(key))
                     raise ValueError(f"{key}={choice}: there is no conf/{key}/{choice}.yaml{hint}")
     if "ablation" in (o.key_or_group for o in parsed):
         networks = [v for o in parsed if o.key_or_group == "network" for v in _values(o)] or [ABLATED_NETWORK]
@@ -95,13 +99,13 @@ def check_overrides(config_name: str, overrides: Iterable[str]) -> None:
             raise ValueError(
                 f"ablation= fills the slots of network={ABLATED_NETWORK} alone, not of {networks}: leave one out"
             )
-    choices = [f"{o.key_or_group}={_values(o)[0]}" for o in parsed if _is_group(o.key_or_group) and _values(o)]
+    chosen = [_one_choice(override) for override in parsed if _is_group(override.key_or_group)]
     config: DictConfig | None = None
     for override in parsed:
         key = override.key_or_group
-        if _is_group(key) or override.is_add():
+        if _is_group(key) or override.is_add() or override.is_force_add():
             continue
-        config = config if config is not None else _compose(config_name, choices)
+        config = config if config is not None else _compose(config_name, chosen)
         if not _has(config, key):
             valid = [*groups(), *_keys(config)]
             raise ValueError(f"{override.input_line}: there is no key {key!r}{_nearest(key, valid)}")
@@ -205,10 +209,19 @@ def _is_group(key: str) -> bool:
 
 
 def _values(override: Override) -> list[Any]:
+    if override.value_type == ValueType.GLOB_CHOICE_SWEEP:
+        return list(override.value().filter(stems(override.key_or_group)))  # type: ignore[union-attr]
     if override.is_sweep_override():
         return [str(value) for value in override.sweep_string_iterator()]
     value = override.value()
     return list(value) if isinstance(value, list) else [value]
+
+
+def _one_choice(override: Override) -> str:
+    """Return the override of a group, of a sweep with its first value."""
+    if override.is_sweep_override():
+        return f"{override.key_or_group}={_values(override)[0]}"
+    return str(override.input_line)
 
 
 def _has(config: DictConfig, key: str) -> bool:
@@ -235,11 +248,8 @@ def _keys(config: DictConfig, prefix: str = "") -> list[str]:
 
 def _nearest(word: str, valid: Sequence[str]) -> str:
     leaf = word.split(".")[-1]
-    close = difflib.get_close_matches(word, valid, n=1, cutoff=0.6) or [
-        key
-        for key in valid
-        if key.split(".")[-1] == leaf  # a right leaf under a wrong parent
-    ]
-    if close:
+    same_leaf = [key for key in valid if key.split(".")[-1] == leaf]  # under a wrong parent
+    close = difflib.get_close_matches(word, same_leaf, n=1, cutoff=0.0)
+    if close := close or difflib.get_close_matches(word, valid, n=1, cutoff=0.6):
         return f"; did you mean {close[0]!r}?"
     return f"; valid are {', '.join(valid[:12])}{', ...' if len(valid) > 12 else ''}"

@@ -20,15 +20,15 @@ PACKAGES = (
 )
 
 
-def git_state(folder: Path | None = None) -> tuple[str, bool]:
-    """Return (commit, whether the working tree differs from it) of the code, ("unknown", False) outside git."""
-    folder = folder or Path(__file__).resolve().parent
+def git_state() -> tuple[str, bool]:
+    """Return (commit, whether the working tree differs from it) of this code, ("unknown", False) outside git."""
+    here = Path(__file__).resolve()
     try:
-        commit = _git(folder, "rev-parse", "HEAD")
-        tracked = _git(folder, "ls-files", str(Path(__file__).resolve()))
+        commit = _git(here.parent, "rev-parse", "HEAD")
+        tracked = _git(here.parent, "ls-files", str(here))
         if not tracked:  # installed inside somebody else's repository
             return "unknown", False
-        return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+        return commit, bool(_git(here.parent, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.CalledProcessError):
         return "unknown", False
 
@@ -56,9 +56,9 @@ def hardware(devices: list[str]) -> dict[str, Any]:
 
 
 def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file, or of the files of a folder in the order of their names."""
+    """Return the SHA-256 of a file, or of the files directly in a folder in the order of their names."""
     digest = hashlib.sha256()
-    for file in sorted(path.iterdir()) if path.is_dir() else [path]:
+    for file in sorted(filter(Path.is_file, path.iterdir())) if path.is_dir() else [path]:
         with file.open("rb") as stream:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)

@@ -10,15 +10,17 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the package index for a newer version
 
+from omegaconf import OmegaConf
+
 from deblur_lit import runs
 from deblur_lit.config import build, compose, stems
-from deblur_lit.plan import RECIPE, TRAINED, Options, choice_of, make_plan, print_plan
+from deblur_lit.plan import RECIPE, TRAINED, Options, choice_of, has_network, make_plan, print_plan
 from deblur_lit.report.__main__ import main as report
 from deblur_lit.report.spec import RowSpec, load_spec
 
@@ -33,7 +35,9 @@ ALSO_SCORED = {"gopro": ["realblur_j"]}  # data sets that the same weights are s
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status; a mistake is one message on stderr."""
     options = _parse(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # end like Ctrl-C: children first
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # as under nohup
+            signal.signal(number, signal.default_int_handler)  # end like Ctrl-C: children first
     if options.data_root:
         os.environ["DATA_ROOT"] = str(options.data_root)  # conf/data reads it, here and in the jobs
     try:
@@ -54,10 +58,27 @@ def _parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--train", action="store_true", help="with --data-root: train what is missing, on GPUs")
     parser.add_argument("--train-all", action="store_true", help="mini: train every row that has a network")
     parser.add_argument("--optional", action="store_true", help="also the table's optional rows (controls, extras)")
-    parser.add_argument("--seeds", default="0", help="comma-separated (default: %(default)s)")
+    parser.add_argument("--rows", type=_rows, default="", help="further stems of conf/ablation or conf/network")
+    parser.add_argument("--seeds", type=_seeds, default="0", help="comma-separated (default: %(default)s)")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="default: %(default)s")
     parser.add_argument("overrides", nargs="*", help="Hydra overrides of the trainings, such as trainer=ddp")
-    return Options(**vars(parser.parse_args(arguments)))
+    return Options(**vars(parser.parse_intermixed_args(arguments)))  # so that overrides may follow options
+
+
+def _rows(text: str) -> list[str]:
+    rows = text.replace(",", " ").split()
+    if unknown := [row for row in rows if not has_network(row)]:
+        raise argparse.ArgumentTypeError(
+            f"there is no conf/ablation/{unknown[0]}.yaml or conf/network/{unknown[0]}.yaml"
+        )
+    return rows
+
+
+def _seeds(text: str) -> str:
+    seeds = text.replace(",", " ").split()
+    if not seeds or not all(seed.isdecimal() for seed in seeds):
+        raise argparse.ArgumentTypeError(f"{text!r} must be whole numbers, such as 0,1,2")
+    return ",".join(str(int(seed)) for seed in seeds)  # as the run folders are named
 
 
 def reproduce(options: Options) -> int:
@@ -78,21 +99,24 @@ def reproduce(options: Options) -> int:
         )
     spec = load_spec(options.table)
     rows = [row for row in spec.rows if row.key != INPUT_ROW and (options.optional or not row.optional)]
+    rows += [RowSpec(name, name, "", False, {}, ()) for name in options.rows if name not in {row.key for row in rows}]
     datamodule = _open(options.data)
     trainable = _is_trainable(options, datamodule)
     plan = make_plan(options, rows, trainable)
-    print_plan(options, plan, datamodule)
-
     options.base.mkdir(parents=True, exist_ok=True)
-    if len(rows) < len(spec.rows):
-        _score_row(options, next(row for row in spec.rows if row.key == INPUT_ROW), None)
+    print_plan(options, plan, datamodule, trainable)
+
+    also = [name for name in ALSO_SCORED.get(options.data, []) if _is_there(name)]
+    sets = {options.data: datamodule, **{name: _open(name) for name in also}}
+    for row in (row for row in spec.rows if row.key == INPUT_ROW):
+        _score_row(options, row, None, sets)
     for row in rows:
         if row.key in plan.scored:
-            _score_row(options, row, plan.scored[row.key])
+            _score_row(options, row, plan.scored[row.key], sets)
     failed = [overrides for overrides in _sweeps(options, plan.trained) if _train(options, overrides)]
     for folder in (folder for row in rows for folder in options.seed_folders(row.key)):
         if runs.is_finished(folder):
-            _score_also(options, folder, row.key)
+            _score_also(folder, sets)
     (options.base / MISSING).write_text(json.dumps(plan.missing, indent=1) + "\n")
     status = report(
         [
@@ -108,7 +132,8 @@ def reproduce(options: Options) -> int:
 
 
 def _open(data: str) -> "DeblurDataModule":
-    datamodule: DeblurDataModule = build(compose("train", [f"data={data}"]).data.module)
+    # All training images, as the paper uses them: sequences that are not there cannot be held out.
+    datamodule: DeblurDataModule = build(compose("train", [f"data={data}", "data.val=none"]).data.module)
     datamodule.prepare_data()
     return datamodule
 
@@ -122,53 +147,51 @@ def _is_trainable(options: Options, datamodule: "DeblurDataModule") -> bool:
     if not options.data_root:
         return True
     try:
-        there = len(datamodule.train_pairs) > 0
-    except (FileNotFoundError, ValueError):
-        there = False
+        _ = datamodule.train_pairs
+    except (ValueError, OSError) as error:
+        if options.train:
+            raise ValueError(f"TRAIN=1, but there is nothing to train on: {error}. Or leave TRAIN out") from error
+        return False
     if options.train:
         import torch
 
-        if not there:
-            raise ValueError(f"TRAIN=1, but there is no training split in {options.data_root}: leave TRAIN out")
         if not torch.cuda.is_available():
             raise ValueError(
                 "TRAIN=1, but there is no GPU here, and 3000 epochs on a CPU would take years: leave it out"
             )
-    return there
+    return True
 
 
-def _score_row(options: Options, row: RowSpec, checkpoint: Path | None) -> None:
+def _score_row(options: Options, row: RowSpec, checkpoint: Path | None, sets: Mapping[str, "DeblurDataModule"]) -> None:
     """Score published weights, or the blurred input where there is no checkpoint."""
     from deblur_lit import evaluate
     from deblur_lit.networks.loading import describe, load_network, network_config
 
     folder = options.base / row.key if checkpoint is None else options.base / row.key / "published"
     described = evaluate.describe_checkpoint(checkpoint, "published") if checkpoint else None
-    sets = [options.data, *(name for name in ALSO_SCORED.get(options.data, []) if _is_there(name))]
-    opened = {name: _open(name) for name in sets}
     if runs.is_finished(folder):
         before = runs.read_record(folder)
         hashes = {name: score["data_hash"] for name, score in before["scores"].items()}
-        if before["checkpoint"] == described and hashes == {n: d.test_pairs.fingerprint() for n, d in opened.items()}:
+        if before["checkpoint"] == described and hashes == {n: d.test_pairs.fingerprint() for n, d in sets.items()}:
             print(f"{row.key}: finished already", flush=True)
             return
     network = load_network(row.key, checkpoint) if checkpoint else None
-    config = network_config(row.key) if checkpoint else compose("train", [f"data={options.data}"])
+    config = network_config(row.key).network if checkpoint else None
     folder.mkdir(parents=True, exist_ok=True)
     device = _device()
     if network is not None:
         network.to(device)
     scores = {
         name: evaluate.score(network, data.test_pairs, data.test_label, data.test_complete, device)
-        for name, data in opened.items()
+        for name, data in sets.items()
     }
     record = evaluate.record(
         row=row.key,
         title=row.title,
         study=options.table,
         seed=None,
-        config_hash=runs.config_hash({"network": config.network if checkpoint else None, "data": options.data}),
-        network={**describe(config.network), "reduced": False} if checkpoint else None,
+        config_hash=runs.config_hash({"network": config, "data": options.data}),
+        network={**describe(config), "reduced": False} if config else None,
         training=None,
         checkpoint=described,
         scores=scores,
@@ -178,17 +201,18 @@ def _score_row(options: Options, row: RowSpec, checkpoint: Path | None) -> None:
     print(f"{row.key}: {scores[options.data]['psnr']:.2f} dB on {scores[options.data]['label']}", flush=True)
 
 
-def _score_also(options: Options, folder: Path, row: str) -> None:
-    """Score a trained run on the further data sets that are there, once."""
+def _score_also(folder: Path, sets: Mapping[str, "DeblurDataModule"]) -> None:
+    """Score a trained run on the data sets that it was not scored on yet."""
     from deblur_lit import evaluate
-    from deblur_lit.networks.loading import load_network
+    from deblur_lit.networks.checkpoint import load_weights
 
     record = runs.read_record(folder)
-    for name in ALSO_SCORED.get(options.data, []):
-        if name in record["scores"] or not _is_there(name):
+    for name, data in sets.items():
+        if name in record["scores"]:
             continue
-        data = _open(name)
-        network = load_network(row, folder / record["checkpoint"]["file"]).to(_device())
+        network = build(OmegaConf.create(runs.saved_config(folder)).network)  # as it was trained, with its overrides
+        load_weights(network, folder / record["checkpoint"]["file"])
+        network.eval().to(_device())
         record["scores"][name] = evaluate.score(
             network, data.test_pairs, data.test_label, data.test_complete, _device()
         )
@@ -218,13 +242,19 @@ def _train(options: Options, choice: Sequence[str]) -> int:
     folder = [f"hydra.sweep.dir='{options.runs / options.table}'", "variant=''"]
     command = [sys.executable, "-m", "deblur_lit.train", "-m", *choice, *common, *folder, *options.overrides]
     print("$ python " + " ".join(command[1:]), flush=True)
-    process = subprocess.Popen(command)
-    try:
-        return process.wait()
-    except KeyboardInterrupt:
-        process.send_signal(signal.SIGINT)  # it ends its jobs, each with a checkpoint
-        process.wait()
-        raise
+    # In a session of its own: a terminal's Ctrl-C would reach it beside ours, and the second one kills its jobs.
+    process = subprocess.Popen(command, start_new_session=True)
+    interrupted = False
+    while True:
+        try:
+            status = process.wait()
+            break
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)  # it ends its jobs, at the first with a checkpoint
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
+    return status
 
 
 if __name__ == "__main__":

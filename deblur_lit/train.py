@@ -177,7 +177,7 @@ def _record(
         datamodule.test_label,
         datamodule.test_complete,
         device,
-        folder / "test.png",
+        folder / "test.png",  # the report's picture of the row
     )
     state = torch.load(chosen, map_location="cpu", weights_only=True)
     val_psnr = trainer.callback_metrics.get("val/psnr") if chosen != best else _best_score(trainer)

@@ -152,7 +152,7 @@ class Mini:
     def _folder(self) -> Path:
         """Return where this recipe is built; other settings, photographs or code make another name."""
         digest = hashlib.sha256(json.dumps(self._recipe(), sort_keys=True).encode())
-        code = [Path(__file__), Path(synthesis.__file__)]
+        code = [Path(__file__), Path(synthesis.__file__), SCENES / "manifest.yaml"]
         photographs = [path for scene in self._scenes() for path in scene_files(scene)]
         for path in code + photographs:
             digest.update(path.read_bytes())

@@ -10,6 +10,7 @@ from deblur_lit.report.runs import INPUT_ROW, RECORD, Run, Weights
 from deblur_lit.report.spec import RowSpec, TableSpec
 from deblur_lit.report.table import UNDERTRAINED_DB, Column, Measured, Row, Table, difference, spread
 
+ADDED = "added here"  # heading above rows that the table's description does not know
 MISSING = "missing.json"  # {row: why it could not be scored}, written by whoever tried
 
 
@@ -26,6 +27,7 @@ def build_table(spec: TableSpec, runs: Path, data: str, optional: bool = False) 
         ValueError: if missing.json is damaged. A damaged metrics.json is none: its cell is empty and says so.
     """
     base = runs / spec.name / data
+    spec = replace(spec, rows=(*spec.rows, *_added_rows(spec, base)))
     missing = _read_missing(base)
     found = {row.key: find_runs(base, row.key) for row in spec.rows}
     choice = choose(spec, data, {key: finished for key, (finished, _) in found.items()})
@@ -50,6 +52,22 @@ def build_table(spec: TableSpec, runs: Path, data: str, optional: bool = False) 
         footnotes=_footnotes(spec, rows),
         warnings=tuple(filter(None, (_warning(spec, column) for column in choice.columns))),
     )
+
+
+def _added_rows(spec: TableSpec, base: Path) -> list[RowSpec]:
+    """Return a row for each network that was run for this table and that its description does not know."""
+    known = {row.key for row in spec.rows}
+    added = []
+    for folder in sorted(base.iterdir()) if base.is_dir() else []:
+        records = sorted(folder.glob(f"seed*/{RECORD}"))
+        if folder.name not in known and records:
+            where = shown(base, records[0])
+            try:
+                title = take(read_json(records[0], where), "title", str, where)
+            except ValueError:
+                title = folder.name  # the row itself will say what is wrong with its record
+            added.append(RowSpec(folder.name, title, ADDED, optional=False, published={}, footnotes=()))
+    return added
 
 
 def _read_missing(base: Path) -> dict[str, str]:

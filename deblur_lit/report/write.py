@@ -11,6 +11,8 @@ from deblur_lit.report.runs import RECORD, Run
 from deblur_lit.report.spec import TableSpec, load_spec
 from deblur_lit.report.table import Table
 
+PICTURE = "test.png"  # in a run folder: blur | restored | sharp of the test image with the median gain
+
 
 def render(table: Table) -> dict[str, bytes]:
     """Return table.md, table.csv, table.json and table.tex by name. Equal runs give equal bytes."""
@@ -46,8 +48,8 @@ def write_table(spec: TableSpec, runs: Path, data: str, out: Path | None = None,
 def record(table_folder: Path, experiments: Path, spec: TableSpec | None = None) -> list[Path]:
     """Copy a finished table and the records it was made of to experiments/<table>/<data>.
 
-    The copy holds table.*, rows/<row>/seed<k>.json (or published.json; rows/blur.json) and result.csv, one
-    line for each run and benchmark. Rows of an earlier copy that are no longer in the table are removed.
+    The copy holds table.*, rows/<row>/seed<k>.json (or published.json; rows/blur.json), beside it a trained run's
+    picture of a test image, and result.csv, one line for each run and benchmark. Rows of an earlier copy that are no longer in the table are removed.
 
     Args:
         table_folder: runs/<table>/<data>, where `write_table` wrote.
@@ -78,10 +80,12 @@ def record(table_folder: Path, experiments: Path, spec: TableSpec | None = None)
     for run in runs:
         place = Path(*Path(run.folder).parts[3:])
         files[f"rows/{place}.json"] = (table_folder / place / RECORD).read_bytes()
+        if (table_folder / place / PICTURE).is_file():
+            files[f"rows/{place}.png"] = (table_folder / place / PICTURE).read_bytes()
     files["result.csv"] = write_csv([line for run in runs for line in _results(table, run)]).encode()
     target = experiments / name / data
     copied = [write_whole(target / file, content) for file, content in files.items()]
-    for old in set((target / "rows").rglob("*.json")) - set(copied):
+    for old in {path for path in (target / "rows").rglob("*.*") if path.is_file()} - set(copied):
         old.unlink()
     return copied
 

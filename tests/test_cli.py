@@ -1,0 +1,115 @@
+"""The command line: what it lists, and that a mistake is one line."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deblur_lit.cli import main
+from deblur_lit.config import stems
+from deblur_lit.networks import listing
+from deblur_lit.networks.loading import describe, network_config
+
+# Parameters of the full networks, counted by hand from the published code (mimo_unet*) and the method's description.
+PARAMETERS = {"mimo_unet": 6_807_171, "mimo_unet_plus": 16_107_651, "baseline": 6_739_395, "unet": 6_739_395}
+
+
+@pytest.fixture(scope="module")
+def listed() -> dict[str, dict[str, Any]]:
+    return {network["name"]: network for network in listing.list_networks()}
+
+
+def run(*command: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run([sys.executable, "-m", *command], cwd=cwd, capture_output=True, text=True)
+
+
+def test_every_network_and_ablation_is_listed_with_its_parameters(listed: dict[str, dict[str, Any]]) -> None:
+    assert list(listed) == [*stems("network"), *stems("ablation")]
+    assert {name: listed[name]["parameters"] for name in PARAMETERS} == PARAMETERS
+    assert listed["dffm_msrm"]["parameters"] == describe(network_config("dffm_msrm").network)["parameters"]
+    assert all(network["paper"] and network["macs_256"] > network["parameters"] for network in listed.values())
+
+
+def test_networks_are_printed_as_json_and_as_a_table(
+    listed: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(listing, "list_networks", lambda: list(listed.values()))
+    assert main(["networks", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == list(listed.values())
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main(["networks"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(listed)
+    [line] = [line for line in lines if line.startswith("mimo_unet_plus")]
+    assert line.split()[-2:] == ["16.108", "150.71"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        ([], "COMMAND"),
+        (["trane"], "'trane'"),
+        (["networks", "--jsn"], "--jsn"),
+        (["networks", "mimo_unet"], "mimo_unet"),
+        (["--verbose", "networks"], "--verbose"),
+    ],
+)
+def test_a_command_that_is_none_is_refused_by_name(
+    words: list[str], named: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(words)
+    assert stop.value.code == 2
+    assert named in capsys.readouterr().err
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["--help"])
+    assert stop.value.code == 0
+    said = capsys.readouterr().out
+    assert all(f"\n    {command} " in said for command in ("networks", "train", "reproduce", "report"))
+
+
+def test_a_commands_own_help_is_its_modules(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["report", "--help"])
+    assert "--record" in capsys.readouterr().out
+
+
+def test_a_table_of_nothing_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["report", "table1", "--runs", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    folder = tmp_path / "table1" / "mini"
+    assert said.out == ""
+    assert said.err == f"report: no runs of table1 on mini: there is no folder {folder}\n"
+
+
+@pytest.mark.parametrize(
+    ("module", "words", "said"),
+    [
+        ("deblur_lit.train", ["optimzer.lr=1"], "there is no key 'optimzer.lr'; did you mean 'optimizer.lr'?"),
+        (
+            "deblur_lit.train",
+            ["-m", "ablation=baseline,dfm"],
+            "there is no conf/ablation/dfm.yaml; did you mean 'dffm'?",
+        ),
+        ("deblur_lit.cli train", ["network=mimo_unet", "ablation=dffm"], "leave one out"),
+        (
+            "deblur_lit.cli train",
+            ["data=gopro", "data.root=nowhere/gopro", "trainer.max_epochs=1"],
+            "data folder nowhere/gopro/train does not exist",
+        ),
+    ],
+    ids=["key", "sweep", "deblur-lit", "data"],
+)
+def test_a_mistake_in_a_training_command_is_one_line(module: str, words: list[str], said: str, tmp_path: Path) -> None:
+    done = run(*module.split(), *words, "logger=csv", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ")
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "Traceback" not in done.stdout
