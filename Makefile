@@ -31,7 +31,7 @@ $(READY): pyproject.toml Makefile
 	$(if $(TORCH),$$install --quiet "$(TORCH)";) \
 	$(BIN)/python -c 'import importlib.metadata as m; print("torch==" + m.version("torch").split("+")[0])' > $(VENV)/constraints.txt; \
 	echo "setup: 2/2 deblur_lit[$(EXTRAS)] and what it needs"; \
-	$$install --quiet -c $(VENV)/constraints.txt -e ".[$(EXTRAS)]"
+	$$install --quiet -c $(VENV)/constraints.txt -e ".[$(EXTRAS)]" $(if $(OPENCV),'$(OPENCV)')
 	@touch $@
 
 .PHONY: smoke
@@ -65,8 +65,11 @@ test: setup ## all tests but the long ones
 	@$(BIN)/python -m pytest
 
 .PHONY: test-long
-test-long: setup ## the full-size and slow tests
+test-long: setup ## the full-size and slow tests, and those that touch images with OpenCV 4 too
 	@$(BIN)/python -m pytest -m long --timeout 1800
+	@$(MAKE) --no-print-directory setup VENV=.venv-opencv4 OPENCV='opencv-python-headless<5'
+	@.venv-opencv4/bin/python -c 'import cv2; print("OpenCV", cv2.__version__)'
+	@.venv-opencv4/bin/python -m pytest tests/data tests/metrics tests/test_pictures.py tests/test_train.py
 
 .PHONY: check-network
 check-network: setup ## the contract of one network at full size (NAME=dffm_msrm)
@@ -90,4 +93,4 @@ wheel: setup ## build the wheel into dist/
 
 .PHONY: clean
 clean: ## remove .venv and caches; runs/ stays
-	@rm -rf $(VENV) dist build .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) .venv-opencv4 dist build .pytest_cache .mypy_cache .ruff_cache

@@ -1,12 +1,13 @@
 """Where a number comes from: commit, versions, hardware, hashes of files."""
 
 import hashlib
-import os
 import platform
 import subprocess
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+from deblur_lit import runs
 
 PACKAGES = (
     "deblur_lit",
@@ -51,8 +52,7 @@ def versions() -> dict[str, str]:
 
 def hardware(devices: list[str]) -> dict[str, Any]:
     """Return the platform, the number of CPU cores this process may use, and the names of `devices`."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {"platform": platform.platform(), "cpu_count": cores, "devices": devices}
+    return {"platform": platform.platform(), "cpu_count": runs.cores(), "devices": devices}
 
 
 def file_sha256(path: Path) -> str:

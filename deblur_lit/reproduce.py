@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ from deblur_lit.report.spec import RowSpec, load_spec
 if TYPE_CHECKING:
     from deblur_lit.data.datamodule import DeblurDataModule
 
+POLL_SECONDS = 0.2
 INPUT_ROW = "blur"
 MISSING = "missing.json"  # why a row has no number, for the table
 ALSO_SCORED = {"gopro": ["realblur_j"]}  # data sets that the same weights are scored on, where they are there
@@ -113,7 +115,7 @@ def reproduce(options: Options) -> int:
     for row in rows:
         if row.key in plan.scored:
             _score_row(options, row, plan.scored[row.key], sets)
-    failed = [overrides for overrides in _sweeps(options, plan.trained) if _train(options, overrides)]
+    succeeded = _train(options, _sweeps(options, plan.trained))
     for folder in (folder for row in rows for folder in options.seed_folders(row.key)):
         if runs.is_finished(folder):
             _score_also(folder, sets)
@@ -128,7 +130,7 @@ def reproduce(options: Options) -> int:
             *["--optional"] * options.optional,
         ]
     )
-    return 1 if failed else status
+    return status if succeeded else 1
 
 
 def _open(data: str) -> "DeblurDataModule":
@@ -230,31 +232,46 @@ def _device() -> str:
 
 
 def _sweeps(options: Options, rows: Sequence[str]) -> list[list[str]]:
-    """Return the overrides of the multiruns that train `rows`: one for all ablations, one per other network."""
+    """Return the overrides of the multiruns that train `rows`: the ablations shared out to the lanes, and one per
+    other network."""
     ablations = [row for row in rows if row in stems("ablation")]
-    sweeps = [[f"ablation={','.join(ablations)}"]] if ablations else []
+    shares = [ablations[lane :: _lanes(options)] for lane in range(_lanes(options))]
+    sweeps = [[f"ablation={','.join(share)}"] for share in shares if share]
     return sweeps + [[choice_of(row)] for row in rows if row not in ablations]
 
 
-def _train(options: Options, choice: Sequence[str]) -> int:
-    """Run one multirun in a process of its own and return its exit status."""
+def _lanes(options: Options) -> int:
+    """Return how many multiruns go side by side: small networks on a CPU use one core each better than all together."""
+    return runs.cores() if options.data == "mini" else 1
+
+
+def _train(options: Options, sweeps: Sequence[Sequence[str]]) -> bool:
+    """Run multiruns, each in a process of its own; return whether all succeeded."""
+    waiting, running, succeeded, interrupted = list(sweeps), [], True, False
+    while waiting or running:
+        try:
+            while waiting and len(running) < _lanes(options):
+                running.append(_start(options, waiting.pop(0)))
+            time.sleep(POLL_SECONDS)
+        except KeyboardInterrupt:
+            interrupted, waiting = True, []
+            for process in running:
+                process.send_signal(signal.SIGINT)  # it ends its jobs, at the first with a checkpoint
+        succeeded &= all(process.returncode == 0 for process in running if process.poll() is not None)
+        running = [process for process in running if process.returncode is None]
+    if interrupted:
+        raise KeyboardInterrupt
+    return succeeded
+
+
+def _start(options: Options, choice: Sequence[str]) -> subprocess.Popen[bytes]:
     common = [f"study={options.table}", f"experiment={RECIPE[options.data]}", f"seed={options.seeds}"]
     folder = [f"hydra.sweep.dir='{options.runs / options.table}'", "variant=''"]
     command = [sys.executable, "-m", "deblur_lit.train", "-m", *choice, *common, *folder, *options.overrides]
     print("$ python " + " ".join(command[1:]), flush=True)
+    threads = {"OMP_NUM_THREADS": "1"} if options.data == "mini" else {}
     # In a session of its own: a terminal's Ctrl-C would reach it beside ours, and the second one kills its jobs.
-    process = subprocess.Popen(command, start_new_session=True)
-    interrupted = False
-    while True:
-        try:
-            status = process.wait()
-            break
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)  # it ends its jobs, at the first with a checkpoint
-            interrupted = True
-    if interrupted:
-        raise KeyboardInterrupt
-    return status
+    return subprocess.Popen(command, start_new_session=True, env={**os.environ, **threads})
 
 
 if __name__ == "__main__":

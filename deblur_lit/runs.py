@@ -240,6 +240,11 @@ def _take(folder: Path, handle: int) -> None:
         raise FolderInUseError(message) from error
 
 
+def cores() -> int:
+    """Return the number of CPU cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _plain(config: Any) -> dict[str, Any]:
     plain: Any = OmegaConf.to_container(config) if isinstance(config, DictConfig) else dict(config)
     return plain

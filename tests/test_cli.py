@@ -1,6 +1,7 @@
 """The command line: what it lists, and that a mistake is one line."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,7 +72,8 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         main(["--help"])
     assert stop.value.code == 0
     said = capsys.readouterr().out
-    assert all(f"\n    {command} " in said for command in ("networks", "train", "reproduce", "report"))
+    listed = re.findall(r"(?m)^    (\w+)", said)
+    assert listed == ["networks", "train", "reproduce", "report"]
 
 
 def test_a_commands_own_help_is_its_modules(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,8 +15,8 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if PLUGIN not in path.pare
 
 # A part imports itself and the layers below it. What stands in one layer does not import each other.
 LAYERS = (
-    {"tensors", "config", "runs", "provenance", "pictures", "schedulers", "checkpoint_io", "report"},
-    {"networks", "losses", "metrics", "data"},
+    {"tensors", "config", "runs", "pictures", "schedulers", "checkpoint_io", "report"},
+    {"networks", "losses", "metrics", "data", "provenance"},
     {"module", "callbacks", "evaluate", "plan"},
     {"train", "reproduce"},
     {"cli", "__init__"},

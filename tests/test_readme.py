@@ -46,7 +46,9 @@ def test_every_make_target_exists(target: str) -> None:
     assert re.search(rf"^{target}:", (REPO / "Makefile").read_text(), re.MULTILINE)
 
 
-@pytest.mark.parametrize("group", ["network", "ablation", "loss", "data", "trainer", "callbacks", "logger", "experiment"])
+@pytest.mark.parametrize(
+    "group", ["network", "ablation", "loss", "data", "trainer", "callbacks", "logger", "experiment"]
+)
 def test_every_choice_is_named(group: str) -> None:
     assert group in groups()
     hidden = {"default"} if group == "trainer" else set()  # the base of the others

@@ -416,10 +416,16 @@ def test_an_interrupt_is_passed_on_once_and_ends_the_command(
 
 
 def test_networks_other_than_ablations_are_sweeps_of_their_own() -> None:
-    options = reproduce._parse(["table1"])
+    options = reproduce._parse(["table1", "--data-root", "x"])
     assert reproduce._sweeps(options, ["dffm_msrm", "mimo_unet"]) == [["ablation=dffm_msrm"], ["network=mimo_unet"]]
     assert reproduce._sweeps(options, ["mimo_unet"]) == [["network=mimo_unet"]]
     assert reproduce._sweeps(options, []) == []
+
+
+def test_on_mini_every_core_gets_its_share_of_the_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "cores", lambda: 2)
+    sweeps = reproduce._sweeps(reproduce._parse(["table2"]), ["baseline", "dffm", "msrm", "dffm_msrm"])
+    assert sweeps == [["ablation=baseline,msrm"], ["ablation=dffm,dffm_msrm"]]
 
 
 @pytest.mark.shared

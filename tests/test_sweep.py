@@ -105,8 +105,8 @@ def test_two_processes_train_the_weights_of_one_and_count_no_image_twice(place: 
 
 @pytest.mark.long
 def test_an_interrupt_from_the_terminal_reaches_a_tables_training_and_leaves_its_checkpoint(tmp_path: Path) -> None:
-    small = ["network.channels=4", "network.num_blocks=1", "data.crop_size=16", "data.batch_size=2"]
-    command = [sys.executable, "-m", "deblur_lit.reproduce", "table2", *small, "callbacks.progress.interval=0"]
+    # Not the smallest network: a second signal, which kills the job, must find it inside its step.
+    command = [sys.executable, "-m", "deblur_lit.reproduce", "table2", "callbacks.progress.interval=0"]
     with subprocess.Popen(
         command,
         cwd=tmp_path,
@@ -121,7 +121,7 @@ def test_an_interrupt_from_the_terminal_reaches_a_tables_training_and_leaves_its
         said = []
         for line in process.stdout:
             said.append(line)
-            if re.match(r"\[row 1/4 baseline\] step [1-9]", line):
+            if re.match(r"\[row 1/\d baseline\] step [1-9]", line):
                 os.killpg(process.pid, signal.SIGINT)  # as a terminal does: to all in the foreground
                 break
         said += process.stdout.readlines()
@@ -130,6 +130,5 @@ def test_an_interrupt_from_the_terminal_reaches_a_tables_training_and_leaves_its
     assert "Traceback" not in "".join(said)
     folder = tmp_path / "runs/table2/mini/baseline/seed0"
     state = torch.load(folder / "last.ckpt", map_location="cpu", weights_only=True)
-    assert 0 < state["global_step"] < 560  # written for the signal: the epoch was not over
-    assert not runs.is_finished(folder)
-    assert not (tmp_path / "runs/table2/mini/dffm").exists()
+    assert 0 < state["global_step"] < 50  # written for the signal, as no epoch is that short
+    assert not list(tmp_path.rglob("metrics.json"))

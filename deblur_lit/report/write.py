@@ -49,7 +49,8 @@ def record(table_folder: Path, experiments: Path, spec: TableSpec | None = None)
     """Copy a finished table and the records it was made of to experiments/<table>/<data>.
 
     The copy holds table.*, rows/<row>/seed<k>.json (or published.json; rows/blur.json), beside it a trained run's
-    picture of a test image, and result.csv, one line for each run and benchmark. Rows of an earlier copy that are no longer in the table are removed.
+    picture of a test image, and result.csv, one line for each run and benchmark. Rows of an earlier copy that are no
+    longer in the table are removed.
 
     Args:
         table_folder: runs/<table>/<data>, where `write_table` wrote.

@@ -49,7 +49,7 @@ def test_its_first_lines_say_where_it_goes_and_what_it_is_for(path: Path) -> Non
     packages = [number for number, line in enumerate(lines) if "@package" in line]
     assert packages in ([], [0])  # elsewhere Hydra ignores it silently
     assert bool(packages) == (path.parent.name in ("network", "ablation", "experiment"))
-    assert re.match(r"# \w+ ", lines[len(packages)])
+    assert re.match(r"# \w[^ ]* ", lines[len(packages)])
 
 
 @pytest.mark.parametrize("path", FILES, ids=str)

@@ -123,7 +123,8 @@ def plan(
         names[folder] = " ".join(overrides)
         run_dir = QuotedString(text=str(folder), quote=Quote.double).with_quotes()
         command = [*start, *settings, *overrides, f"hydra.run.dir={run_dir}", "hydra.mode=RUN"]
-        tag = " ".join([f"[row {number}/{len(job_overrides)}", *_swept(config, overrides, job_overrides)]) + "]"
+        swept = _swept(config, overrides, job_overrides) or [folder.parent.name]  # runs/<study>/<data>/<row>/seed<k>
+        tag = " ".join([f"[row {number}/{len(job_overrides)}", *swept]) + "]"
         job = Job(tag, folder, list(overrides), command, config)
         job.inspect()
         jobs.append(job)
