@@ -247,7 +247,8 @@ def _lanes(options: Options) -> int:
 
 def _train(options: Options, sweeps: Sequence[Sequence[str]]) -> bool:
     """Run multiruns, each in a process of its own; return whether all succeeded."""
-    waiting, running, succeeded, interrupted = list(sweeps), [], True, False
+    waiting, succeeded, interrupted = list(sweeps), True, False
+    running: list[subprocess.Popen[bytes]] = []
     while waiting or running:
         try:
             while waiting and len(running) < _lanes(options):
