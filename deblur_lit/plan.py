@@ -97,6 +97,7 @@ def make_plan(options: Options, rows: Sequence[RowSpec], trainable: bool) -> Pla
     plan = Plan({}, [], [], {})
     trained_here = TRAINED[options.data][options.table]
     may_train = trainable and (options.train or options.data == "mini")
+    reduced: dict[str, DictConfig] = {}
     for row in (row.key for row in rows):
         wanted = row in (*trained_here, *options.rows) or _is_extra(options, rows, row)
         checkpoint = find_checkpoint(options.checkpoints, row) if options.checkpoints else None
@@ -107,6 +108,12 @@ def make_plan(options: Options, rows: Sequence[RowSpec], trainable: bool) -> Pla
         elif checkpoint:
             plan.scored[row] = checkpoint
         elif wanted and may_train:
+            network = compose("train", [choice_of(row), f"experiment={RECIPE[options.data]}"]).network
+            twin = next((other for other in reduced if reduced[other] == network), None)
+            if twin:
+                plan.missing[row] = f"experiment={RECIPE[options.data]} reduces it to the same network as {twin}"
+                continue
+            reduced[row] = network
             plan.trained.append(row)
         else:
             plan.missing[row] = _reason(options, row, wanted, trainable)

@@ -254,12 +254,12 @@ def _train(options: Options, sweeps: Sequence[Sequence[str]]) -> bool:
             while waiting and len(running) < _lanes(options):
                 running.append(_start(options, waiting.pop(0)))
             time.sleep(POLL_SECONDS)
+            succeeded &= all(process.returncode == 0 for process in running if process.poll() is not None)
+            running = [process for process in running if process.returncode is None]
         except KeyboardInterrupt:
             interrupted, waiting = True, []
             for process in running:
                 process.send_signal(signal.SIGINT)  # it ends its jobs, at the first with a checkpoint
-        succeeded &= all(process.returncode == 0 for process in running if process.poll() is not None)
-        running = [process for process in running if process.returncode is None]
     if interrupted:
         raise KeyboardInterrupt
     return succeeded
