@@ -2,16 +2,17 @@
 
 import re
 import sys
+from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
 import yaml
-from conftest import REPO
 
 from deblur_lit.config import build, compose, groups, stems
 from deblur_lit.networks.mimo_unet import MIMOUNet
 
+REPO = Path(__file__).resolve().parents[1]
 README = (REPO / "README.md").read_text(encoding="utf-8")
 
 
