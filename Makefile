@@ -60,16 +60,17 @@ record: setup ## copy a finished table and its records to experiments/ (TABLE=ta
 networks: setup ## list all networks with parameters and MACs
 	@$(BIN)/deblur-lit networks
 
+JOBS ?= 2
 .PHONY: test
 test: setup ## all tests but the long ones
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n $(JOBS)
 
 .PHONY: test-long
 test-long: setup ## the full-size and slow tests, and those that touch images with OpenCV 4 too
-	@$(BIN)/python -m pytest -m long --timeout 1800
+	@$(BIN)/python -m pytest -m long --timeout 1800 -n $(JOBS)
 	@$(MAKE) --no-print-directory setup VENV=.venv-opencv4 OPENCV='opencv-python-headless<5'
 	@.venv-opencv4/bin/python -c 'import cv2; print("OpenCV", cv2.__version__)'
-	@.venv-opencv4/bin/python -m pytest tests/data tests/metrics tests/test_pictures.py tests/test_train.py
+	@.venv-opencv4/bin/python -m pytest -n $(JOBS) tests/data tests/metrics tests/test_pictures.py tests/test_train.py
 
 .PHONY: check-network
 check-network: setup ## the contract of one network at full size (NAME=dffm_msrm)

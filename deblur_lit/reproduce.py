@@ -67,6 +67,11 @@ def _parse(arguments: Sequence[str] | None) -> Options:
     return Options(**vars(parser.parse_intermixed_args(arguments)))  # so that overrides may follow options
 
 
+def _is_wanted(options: Options, optional_row: str) -> bool:
+    """Tell whether an optional row is asked for; further networks cost nothing where published weights are scored."""
+    return options.optional or (options.data != "mini" and optional_row in stems("network"))
+
+
 def _rows(text: str) -> list[str]:
     rows = text.replace(",", " ").split()
     if unknown := [row for row in rows if not has_network(row)]:
@@ -100,7 +105,7 @@ def reproduce(options: Options) -> int:
             flush=True,
         )
     spec = load_spec(options.table)
-    rows = [row for row in spec.rows if row.key != INPUT_ROW and (options.optional or not row.optional)]
+    rows = [row for row in spec.rows if row.key != INPUT_ROW and (not row.optional or _is_wanted(options, row.key))]
     rows += [RowSpec(name, name, "", False, {}, ()) for name in options.rows if name not in {row.key for row in rows}]
     datamodule = _open(options.data)
     trainable = _is_trainable(options, datamodule)

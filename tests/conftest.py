@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the cores among processes
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks for a newer version
 
 REPO = Path(__file__).resolve().parents[1]

@@ -317,7 +317,7 @@ def test_a_failing_job_costs_itself_alone(place: Path, run: Run) -> None:
 def test_a_job_that_ends_without_a_record_has_failed(run: Run) -> None:
     done = run("-m", "ablation=forget")
     assert done.returncode == 1
-    assert "[row 1/1] failed: exit status 0 without metrics.json" in done.stdout
+    assert "[row 1/1 forget] failed: exit status 0 without metrics.json" in done.stdout
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

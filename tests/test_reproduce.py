@@ -157,7 +157,7 @@ def test_what_is_there_is_scored_once_and_again_when_it_changes(place: Place, ma
     assert set(cells(place, "blur")) == set(cells(place, "mimo_unet")) == {"gopro"}
     assert cells(place, "dffm_msrm") == {}
     missing = json.loads((folder / "missing.json").read_text())
-    assert set(missing) == {row.key for row in load_spec("table1").rows if not row.optional} - {"blur", "mimo_unet"}
+    assert set(missing) == {row.key for row in load_spec("table1").rows} - {"blur", "mimo_unet"}
     assert f"{place.checkpoints}/dffm_msrm.{{" in missing["dffm_msrm"]
 
     before = place.written()

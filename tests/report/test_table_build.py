@@ -39,8 +39,17 @@ def test_measured_and_published_numbers_do_not_touch(mini: Store) -> None:
 
 def test_rows_stand_in_the_papers_order_and_the_rest_below_the_rule(mini: Store) -> None:
     table = build_table(TABLE1, mini.runs, "mini")
-    assert [row.key for row in table.rows] == [row.key for row in TABLE1.rows]
+    assert [row.key for row in table.rows] == [row.key for row in TABLE1.rows if not row.optional]
     assert [row.key for row in table.rows if row.section] == ["mimo_unet"]
+
+
+def test_a_network_that_the_description_does_not_know_becomes_a_row_below(store: Store) -> None:
+    store.write("baseline", table="table2")
+    store.write("gated", table="table2")
+    last = build_table(TABLE2, store.runs, "mini").rows[-1]
+    assert (last.key, last.section, last.published) == ("gated", "added here", {})
+    assert last.measured["mini"].psnr.mean > 0
+    assert "gated" not in [row.key for row in build_table(TABLE2, store.runs, "gopro").rows]
 
 
 def test_controls_show_where_they_were_run_or_asked_for(store: Store) -> None:
