@@ -143,7 +143,7 @@ def build(node: Any, arguments: Mapping[str, Any] | None = None) -> Any:
         cause = error.__cause__
         if isinstance(cause, ValueError | OSError):
             raise cause from None
-        raise ValueError(str(error)) from error
+        raise ValueError(" ".join(str(error).split())) from error  # Hydra's names the key, in several lines
 
 
 def row_name(cfg: DictConfig) -> str:

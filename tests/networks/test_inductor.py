@@ -9,6 +9,7 @@ from deblur_lit import load_network
 
 
 @pytest.mark.long
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it imports its compiler
 @pytest.mark.skipif(not (shutil.which("c++") or shutil.which("g++")), reason="torch.compile needs a C++ compiler here")
 @pytest.mark.parametrize("row", ["baseline", "dffm", "msrm", "dffm_msrm"])
 def test_the_compiled_row_computes_the_same(row: str) -> None:
