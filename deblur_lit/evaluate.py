@@ -13,14 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from deblur_lit import provenance
+from deblur_lit import provenance, runs
 from deblur_lit.metrics.psnr import psnr_uint8
 from deblur_lit.metrics.ssim import ssim_matlab_volume
 from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.pictures import comparison, to_picture
 
 PROTOCOL = {"psnr": "psnr_uint8", "ssim": "ssim_matlab_volume"}
-SCHEMA = 1
 SECONDS_BETWEEN_LINES = 5.0
 
 
@@ -140,7 +139,7 @@ def record(
     """Return a completion record (metrics.json): what was scored, and all that its numbers depend on."""
     commit, dirty = provenance.git_state()
     return {
-        "schema": SCHEMA,
+        "schema": runs.SCHEMA,
         "row": row,
         "title": title,
         "study": study,

@@ -118,8 +118,8 @@ def _trainer(cfg: DictConfig, datamodule: "DeblurDataModule") -> "Trainer":
         nodes = {name: node for name, node in nodes.items() if "monitor" not in node}
     loggers = [build(node) for node in (cfg.logger or {}).values() if node is not None]
     commit, dirty = provenance.git_state()
+    config: Any = OmegaConf.to_container(cfg, resolve=True)
     for logger in loggers:
-        config: Any = OmegaConf.to_container(cfg, resolve=True)
         logger.log_hyperparams({**config, "commit": commit, "dirty": dirty})
     if cfg.logger and cfg.logger.get("wandb") and cfg.logger.wandb.offline:
         print(

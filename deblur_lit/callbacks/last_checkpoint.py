@@ -11,6 +11,8 @@ import torch
 from lightning import LightningModule, Trainer
 from lightning.pytorch.callbacks import Checkpoint
 
+from deblur_lit import runs
+
 
 class LastCheckpoint(Checkpoint):  # Lightning calls this kind last, when all others have their state
     """Keep `last.ckpt` and stop cleanly on Ctrl-C or SIGTERM.
@@ -25,7 +27,7 @@ class LastCheckpoint(Checkpoint):  # Lightning calls this kind last, when all ot
     """
 
     def __init__(self, folder: str, every_n_steps: int = 500) -> None:
-        self.path = Path(folder) / "last.ckpt"
+        self.path = Path(folder) / runs.CHECKPOINT
         self.every_n_steps = every_n_steps
         self._signal: int | None = None
         self._before: dict[int, Any] = {}
