@@ -1,6 +1,8 @@
 """What making a table will take: which rows exist, which are trained, how long, how much disk."""
 
+import os
 import shutil
+import statistics
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +25,8 @@ TRAINED = {
     "gopro": {"table1": ["dffm_msrm"], "table2": ["baseline", "dffm", "msrm", "dffm_msrm"]},
 }
 RECIPE = {"mini": "mini", "gopro": "paper"}  # conf/experiment
-PROBE_STEPS = 5
+PROBE_STEPS = {"cuda": 5, "cpu": 2}  # of them the first warms up; the full network takes seconds a step on a CPU
+HARDWARE = {f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy")}
 CHECKPOINTS_KEPT = 2  # last.ckpt and best.ckpt, of weights and Adam's two moments
 
 
@@ -120,6 +123,32 @@ def make_plan(options: Options, rows: Sequence[RowSpec], trainable: bool) -> Pla
     return plan
 
 
+def find_elsewhere(options: Options, row: str, seed: str) -> Path | None:
+    """Return a finished run of another study that may fill a row: trained on the table's data under the row's name.
+
+    Args:
+        options: the command line.
+        row: a stem of conf/network or conf/ablation.
+        seed: the run folder's name, such as `seed0`.
+
+    Returns:
+        A run of the table's recipe; where there is none and nothing is trained, the one of most steps, for the table
+        shows its steps; else None.
+    """
+    found = {}
+    for folder in sorted(options.runs.glob(f"*/{options.data}/{row}/{seed}")):
+        if folder.parents[2].name != options.table and not folder.is_symlink() and runs.is_finished(folder):
+            record = runs.read_record(folder)
+            if record["row"] == row and record["training"] and record["training"]["data"] == options.data:
+                found[folder] = record
+    recipe = [choice_of(row), f"experiment={RECIPE[options.data]}", f"seed={seed.removeprefix('seed')}"]
+    wanted = compose("train", [*recipe, *options.overrides]) if found else {}
+    for folder in found:
+        if not {*runs.differing_keys(wanted, runs.saved_config(folder))} - HARDWARE:
+            return folder
+    return None if options.train else max(found, key=lambda at: found[at]["training"]["steps"], default=None)
+
+
 def _is_extra(options: Options, rows: Sequence[RowSpec], key: str) -> bool:
     """Tell whether a row is trained because of what was asked for: on mini all rows, or the table's optional ones.
 
@@ -145,7 +174,7 @@ def print_plan(options: Options, plan: Plan, datamodule: "DeblurDataModule", tra
     for row, checkpoint in plan.scored.items():
         print(f"  {row}: published weights {checkpoint}")
     for row in plan.finished:
-        print(f"  {row}: finished, {options.base / row}")
+        print(f"  {row}: finished, {', '.join(str(_origin(folder)) for folder in options.seed_folders(row))}")
     for row in plan.trained:
         begun = any(runs.is_begun(folder) for folder in options.seed_folders(row))
         how = "continues" if begun else "to train"
@@ -156,6 +185,11 @@ def print_plan(options: Options, plan: Plan, datamodule: "DeblurDataModule", tra
     if options.data_root and trainable and wanted:
         print(_cost(options, wanted), flush=True)
     print(flush=True)
+
+
+def _origin(folder: Path) -> Path:
+    """Return the run folder itself where a table's folder is a link to one of another study."""
+    return Path(os.path.normpath(folder.parent / folder.readlink())) if folder.is_symlink() else folder
 
 
 def _cost(options: Options, rows: Sequence[str]) -> str:
@@ -171,8 +205,9 @@ def _cost(options: Options, rows: Sequence[str]) -> str:
     free = shutil.disk_usage(options.base).free / 2**30
     kind = "GPU-hours" if device != "cpu" else "hours on this CPU, where it is refused"
     return (
-        f"  to train {', '.join(rows)}: about {hours:.0f} {kind} ({seeds} seed(s), probed {PROBE_STEPS} steps on "
-        f"{device}), checkpoints {size:.1f} GiB of {free:.0f} GiB free"
+        f"  to train {', '.join(rows)}: about {hours:.0f} {kind} ({seeds} seed(s), "
+        f"probed {PROBE_STEPS['cpu' if device == 'cpu' else 'cuda']} steps on {device}), "
+        f"checkpoints {size:.1f} GiB of {free:.0f} GiB free"
     )
 
 
@@ -194,7 +229,7 @@ def probe(cfg: DictConfig) -> tuple[float, int, str]:
     image = torch.rand(shape, device=device).contiguous(memory_format=torch.channels_last)
     batch = Batch(blur=image, sharp=image.flip(-1), name=[])
     times = []
-    for _ in range(PROBE_STEPS if cuda else 2):  # a step of the full network takes seconds on a CPU
+    for _ in range(PROBE_STEPS[device.type]):
         start = time.perf_counter()
         optimizer.zero_grad()
         torch.stack(list(module.loss(module.network(batch["blur"]), batch["sharp"]).values())).sum().backward()  # type: ignore[no-untyped-call]
@@ -204,7 +239,7 @@ def probe(cfg: DictConfig) -> tuple[float, int, str]:
         times.append(time.perf_counter() - start)
     parameters = sum(parameter.numel() for parameter in module.network.parameters())
     return (
-        sorted(times)[len(times) // 2 - (not cuda)],
+        statistics.median_low(times[1:]),
         parameters,
         torch.cuda.get_device_name() if cuda else "cpu",
     )

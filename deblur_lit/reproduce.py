@@ -21,7 +21,7 @@ from omegaconf import OmegaConf
 
 from deblur_lit import runs
 from deblur_lit.config import build, compose, stems
-from deblur_lit.plan import RECIPE, TRAINED, Options, choice_of, has_network, make_plan, print_plan
+from deblur_lit.plan import RECIPE, TRAINED, Options, choice_of, find_elsewhere, has_network, make_plan, print_plan
 from deblur_lit.report.__main__ import main as report
 from deblur_lit.report.spec import RowSpec, load_spec
 
@@ -109,6 +109,8 @@ def reproduce(options: Options) -> int:
     rows += [RowSpec(name, name, "", False, {}, ()) for name in options.rows if name not in {row.key for row in rows}]
     datamodule = _open(options.data)
     trainable = _is_trainable(options, datamodule)
+    if options.data_root:
+        _take_over(options, rows)
     plan = make_plan(options, rows, trainable)
     options.base.mkdir(parents=True, exist_ok=True)
     print_plan(options, plan, datamodule, trainable)
@@ -167,6 +169,23 @@ def _is_trainable(options: Options, datamodule: "DeblurDataModule") -> bool:
                 "TRAIN=1, but there is no GPU here, and 3000 epochs on a CPU would take years: leave it out"
             )
     return True
+
+
+def _take_over(options: Options, rows: Sequence[RowSpec]) -> None:
+    """Link finished GoPro runs of other studies, such as `train` or the other table, to where this table reads.
+
+    A run of the table's own recipe comes first; another one stands in where nothing is trained now.
+    """
+    for row in (row.key for row in rows if has_network(row.key)):
+        for folder in options.seed_folders(row):
+            if folder.is_symlink():
+                folder.unlink()  # chosen anew: it may be gone, or a better one may have finished
+            if folder.exists():
+                continue
+            taken = find_elsewhere(options, row, folder.name)
+            if taken:
+                folder.parent.mkdir(parents=True, exist_ok=True)
+                folder.symlink_to(os.path.relpath(taken.resolve(), folder.parent.resolve()))
 
 
 def _score_row(options: Options, row: RowSpec, checkpoint: Path | None, sets: Mapping[str, "DeblurDataModule"]) -> None:

@@ -158,7 +158,7 @@ def test_the_plan_says_where_every_row_comes_from(
     assert capsys.readouterr().out.splitlines() == [
         "table1 on mini test, 16 images",
         f"  unet: published weights {tmp_path / 'unet.pkl'}",
-        f"  aff: finished, {options.base / 'aff'}",
+        f"  aff: finished, {options.base / 'aff/seed0'}, {options.base / 'aff/seed1'}",
         "  dffm_msrm: to train (experiment=mini, seeds 0,1)",
         "  mimo_unet: continues (experiment=mini, seeds 0,1)",
         "  srn: - (no network yet)",
@@ -186,7 +186,8 @@ def test_the_cost_is_that_of_all_steps_of_all_seeds(
     said = capsys.readouterr().out
     # 2 rows x 2 seeds x 3000 epochs of 526 steps x 0.5 s; a checkpoint of weights and two moments is 1 GiB
     assert f"to train msrm, dffm_msrm: about 877 {hours} (2 seed(s), " in said
-    assert f" on {device}), checkpoints 8.0 GiB of " in said
+    steps = 2 if device == "cpu" else 5
+    assert f" probed {steps} steps on {device}), checkpoints 8.0 GiB of " in said
 
 
 def test_without_training_images_no_cost_is_probed(

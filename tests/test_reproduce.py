@@ -4,6 +4,7 @@ import importlib.util
 import io
 import json
 import os
+import shutil
 import signal
 import stat
 import sys
@@ -184,10 +185,10 @@ def test_what_is_there_is_scored_once_and_again_when_it_changes(place: Place, ma
     assert set(cells(place, "mimo_unet")) == {"gopro", "realblur_j"}
 
 
-def trained(place: Place, row: str, data: str, table: str = "table1") -> Path:
+def trained(place: Place, row: str, data: str, table: str = "table1", steps: int = 1, *overrides: str) -> Path:
     """Leave a finished training of a narrow network in the folder of a GoPro run; return its record."""
     small = ["network.channels=4", "network.num_blocks=1"]
-    cfg = compose("train", [f"ablation={row}", "experiment=paper", f"data={data}", "variant=''", *small])
+    cfg = compose("train", [f"ablation={row}", "experiment=paper", f"data={data}", "variant=''", *small, *overrides])
     folder = place.runs / table / "gopro" / row / "seed0"
     folder.mkdir(parents=True)
     runs.save_config(folder, cfg)
@@ -207,7 +208,7 @@ def trained(place: Place, row: str, data: str, table: str = "table1") -> Path:
         training={
             "data": data,
             "data_hash": "0" * 64,
-            "steps": 1,
+            "steps": steps,
             "crops": 4,
             "crop_size": 256,
             "batch_size": 4,
@@ -248,6 +249,54 @@ def test_weights_trained_on_mini_never_fill_a_gopro_cell(
     assert set(cells(place, "msrm", "table2")) == {"gopro"}
     assert "trained on mini" in said
     assert not (place.runs / "table2/gopro/blur").exists()  # Table 2 has no row 0
+
+
+def test_finished_runs_of_other_studies_fill_the_row(place: Place, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_ROOT", str(place.data))
+    folder = place.runs / "table1/gopro/dffm_msrm/seed0"
+    ways = {"train": ["trainer.max_epochs=5"], "long": ["trainer.max_epochs=9"], "table2": ["trainer=ddp"]}
+    paths = {
+        study: trained(place, "dffm_msrm", "gopro", study, steps, *ways[study]).parent
+        for study, steps in (("train", 5), ("long", 9), ("table2", 7))
+    }
+    trained(place, "dffm_msrm", "mini", "mine", 99)  # trained on mini, whatever the folder says
+    status, said = make()
+    assert status == 0
+    assert folder.resolve() == paths["long"]  # most steps: none is the table's recipe, which is of the full network
+    assert not folder.readlink().is_absolute()
+    assert f"dffm_msrm: finished, {paths['long']}" in said
+    assert set(cells(place, "dffm_msrm")) == {"gopro"}
+
+    small = ["network.channels=4", "network.num_blocks=1"]
+    assert make(*small)[0] == 0
+    assert folder.resolve() == paths["table2"]  # the same recipe on other hardware
+
+    shutil.rmtree(paths["table2"])
+    shutil.rmtree(paths["long"])
+    assert make()[0] == 0
+    assert folder.resolve() == paths["train"]
+    shutil.rmtree(paths["train"])
+    assert make()[0] == 0
+    assert not folder.is_symlink()
+    assert cells(place, "dffm_msrm") == {}
+
+
+def test_runs_of_another_recipe_do_not_replace_a_training(
+    place: Place, make: Make, stub: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_ROOT", str(place.data))
+    facts = stub(status=0)
+    own = trained(place, "msrm", "gopro", "table2")
+    other = trained(place, "dffm_msrm", "gopro", "train", 5, "trainer.max_epochs=5")
+    same = trained(place, "dffm", "gopro", "train")
+    small = ["network.channels=4", "network.num_blocks=1"]
+    monkeypatch.setattr(reproduce, "_device", lambda: "cpu")
+    status, said = make("--train", *small, table="table2")
+    assert status == 0
+    assert "ablation=baseline,dffm_msrm" in json.loads(facts.read_text())["words"]
+    assert f"dffm: finished, {same.parent}" in said
+    assert f"msrm: finished, {own.parent}" in said
+    assert str(other.parent) not in said
 
 
 @pytest.mark.parametrize("train_split", [False, True])
