@@ -40,7 +40,7 @@ class DeblurDataModule(LightningDataModule):
         train: name of the training split; None for data that are only scored.
         val: sequences held out of the training split, or the name of a split; None or `none` trains on all.
         test: name of the test split.
-        test_images: size of the official test split; fewer are labelled as a part of it.
+        test_images: size of the official test split; fewer are labelled as a part of it. None for own data.
         crop_size: side of a training crop in pixels.
         batch_size: crops per optimiser step over all devices.
         num_workers: reading processes per device; the samples do not depend on it.
@@ -60,7 +60,7 @@ class DeblurDataModule(LightningDataModule):
         train: str | None,
         val: Sequence[str] | str | None,
         test: str,
-        test_images: int,
+        test_images: int | None,
         crop_size: int,
         batch_size: int,
         num_workers: int,
@@ -126,7 +126,7 @@ class DeblurDataModule(LightningDataModule):
     @property
     def test_complete(self) -> bool:
         """Whether all images of the official test split are there."""
-        return len(self.test_pairs) == self.test_images
+        return self.test_images in (None, len(self.test_pairs))
 
     @property
     def test_label(self) -> str:

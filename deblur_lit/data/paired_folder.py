@@ -50,10 +50,10 @@ def _find_pairs(folder: Path, blur: str, sharp: str) -> list[Pair]:
     pairs = [
         Pair(f"{path.name}/{frame}", path.name, *files)
         for path in nested
-        for frame, *files in _match_by_name(path / blur, path / sharp)
+        for frame, *files in match_by_name(path / blur, path / sharp)
     ]
     for b, s, mark in flats:
-        for stem, *files in _match_by_name(folder / b, folder / s):
+        for stem, *files in match_by_name(folder / b, folder / s):
             sequence, _, frame = stem.rpartition(mark)
             sequence = sequence or folder.name  # a name without mark: the split stands for the sequence
             pairs.append(Pair(f"{sequence}/{frame}", sequence, *files))
@@ -64,9 +64,9 @@ def _find_pairs(folder: Path, blur: str, sharp: str) -> list[Pair]:
     return sorted(pairs)
 
 
-def _match_by_name(blur: Path, sharp: Path) -> list[tuple[str, Path, Path]]:
+def match_by_name(blur: Path, sharp: Path) -> list[tuple[str, Path, Path]]:
     """Return (stem, blurred file, sharp file) of two folders; a file without partner is a ValueError."""
-    blurs, sharps = _images(existing_folder(blur)), _images(existing_folder(sharp))
+    blurs, sharps = images_by_stem(existing_folder(blur)), images_by_stem(existing_folder(sharp))
     for here, there, other in ((blurs, sharps, sharp), (sharps, blurs, blur)):
         if lonely := [str(path) for stem, path in here.items() if stem not in there]:
             count = f"{len(lonely)} of {len(here)} files"
@@ -74,7 +74,7 @@ def _match_by_name(blur: Path, sharp: Path) -> list[tuple[str, Path, Path]]:
     return [(stem, path, sharps[stem]) for stem, path in blurs.items()]
 
 
-def _images(folder: Path) -> dict[str, Path]:
+def images_by_stem(folder: Path) -> dict[str, Path]:
     """Return the images of a folder by stem; other files are ignored."""
     images: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from deblur_lit.config import build, compose
 from deblur_lit.data.images import ImageError, read_rgb, write_png
 from deblur_lit.data.paired_folder import PairedFolder
 from deblur_lit.data.realblur import RealBlur
@@ -243,3 +244,25 @@ def test_realblur_refuses_a_list_of_the_other_kind_and_doubles(realblur: Path) -
     (realblur / "RealBlur_J_test_list.txt").write_text(f"{text} \n{text}")
     with pytest.raises(ValueError, match="line 4: scene230/7 is listed twice"):
         RealBlur(realblur, "test")
+
+
+def test_gopro_gamma_reads_the_other_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    for side in ("blur", "blur_gamma", "sharp"):
+        (tmp_path / "GOPRO_Large/test/a" / side).mkdir(parents=True)
+        (tmp_path / "GOPRO_Large/test/a" / side / "000001.png").touch()
+    [pair] = build(compose("train", ["data=gopro_gamma"]).data.module).test_pairs.pairs
+    assert (pair.blur.parent.name, pair.sharp.parent.name) == ("blur_gamma", "sharp")
+
+
+def test_realblur_r_reads_its_own_list(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_ROOT", str(tmp_path))
+    scene = "RealBlur-R_BM3D_ECC_IMCORR_centroid_itensity_ref/scene001"
+    files = [f"{scene}/gt/gt_2.png", f"{scene}/blur/blur_2.png"]
+    for file in files:
+        (tmp_path / "RealBlur" / file).parent.mkdir(parents=True)
+        (tmp_path / "RealBlur" / file).touch()
+    (tmp_path / "RealBlur/RealBlur_R_test_list.txt").write_text(" ".join(files))
+    module = build(compose("train", ["data=realblur_r"]).data.module)
+    assert module.test_pairs.names == ["scene001/2"]
+    assert module.test_label.startswith("RealBlur-R, 1 frames")

@@ -1,0 +1,146 @@
+"""Own data: any two folders, matched by name, with splits of their own or divided here."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from deblur_lit.data.paired_folder import SUFFIXES
+from deblur_lit.data.pairs import Pair, PairList, existing_folder, select_sequences, some
+
+SPLITS = ("train", "val", "test")
+
+
+class Folders(PairList):
+    """One split of a folder of blurred and a folder of sharp images.
+
+    Files are matched by their path below the two folders, without suffix. Where no two paths agree, what all
+    names of a side begin and end with is left away first (`x_blur.png` and `x_sharp.png`, `blur_1` and `gt_1`).
+
+    Where `root` holds a folder for a split, the two folders lie in it. Otherwise the last subfolders, or where
+    there are fewer than three, the last images in order of their names are the test split, those before them
+    the val split: whole blocks, because neighbouring frames of a video are nearly equal and would leak.
+
+    Args:
+        root: folder of the data.
+        split: `train`, `val` or `test`.
+        blur: folder of blurred images, below `root` (or the split), or absolute.
+        sharp: folder of sharp images, likewise.
+        val_share: part of the data that is validated on, between 0 and 1; at least one subfolder or image.
+        test_share: part of the data that is tested on, likewise.
+        sequences: keep only these subfolders; all by default.
+        exclude: leave these subfolders out.
+
+    Raises:
+        FileNotFoundError: if a folder is missing.
+        ValueError: if files lack their partner, there are too few to divide, or a sequence is unknown.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        split: str,
+        blur: str = "blur",
+        sharp: str = "sharp",
+        val_share: float = 0.1,
+        test_share: float = 0.1,
+        sequences: Collection[str] | None = None,
+        exclude: Collection[str] = (),
+    ) -> None:
+        folder = existing_folder(Path(root))
+        given = [name for name in SPLITS if (folder / name / blur).is_dir()]
+        if split not in given and {*given} - {"test"}:
+            raise ValueError(
+                f"{folder} has {' and '.join(given)}, but no {split}/{blur}: make it, hold subfolders of train out "
+                "with data.val=[NAME,...], or set data.val=none"
+            )
+        if split in given:
+            folder = folder / split
+            pairs = _match(folder / blur, folder / sharp)
+        else:
+            pairs = _divide(_match(folder / blur, folder / sharp), folder, val_share, test_share)[split]
+        super().__init__(select_sequences(pairs, folder, sequences, exclude))
+
+
+def _match(blur: Path, sharp: Path) -> list[Pair]:
+    """Return the pairs of two folders in order of their names."""
+    blurs, sharps = _images(existing_folder(blur)), _images(existing_folder(sharp))
+    tried = "by name"
+    if blurs and sharps and not blurs.keys() & sharps.keys():
+        tried = "by name, nor without what all names of a side begin and end with"
+        blurs, sharps = _without_affixes(blurs), _without_affixes(sharps)
+    lonely = [str(path) for name, path in blurs.items() if name not in sharps]
+    widows = [str(path) for name, path in sharps.items() if name not in blurs]
+    if lonely or widows:
+        raise ValueError(
+            f"{blur} and {sharp} do not match {tried}: {len(lonely)} blurred images without a sharp one "
+            f"({some(lonely) or 'none'}), {len(widows)} sharp ones without a blurred one ({some(widows) or 'none'}); "
+            "rename or remove them"
+        )
+    if not blurs:
+        raise ValueError(f"{blur} and {sharp} hold no images ({', '.join(SUFFIXES)})")
+    return [Pair(_pair_name(name), _sequence(name), path, sharps[name]) for name, path in sorted(blurs.items())]
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    """Return images by their path below a folder, without suffix."""
+    images: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            if name in images:
+                raise ValueError(f"{images[name]} and {path} have one name; remove one of them")
+            images[name] = path
+    return images
+
+
+def _without_affixes(images: dict[str, Path]) -> dict[str, Path]:
+    """Return the images by what tells their names apart; digits always do, so they stay."""
+    stems = [name.rpartition("/")[2] for name in images]
+    prefix = _common_beginning(stems)
+    rest = [stem[len(prefix) :] for stem in stems]
+    suffix = _common_beginning([stem[::-1] for stem in rest])
+    short = {}
+    for name, stem in zip(images, rest, strict=True):
+        parent, slash, _ = name.rpartition("/")
+        short[f"{parent}{slash}{stem[: len(stem) - len(suffix)]}"] = images[name]
+    return short if len(short) == len(images) else images
+
+
+def _common_beginning(words: list[str]) -> str:
+    """Return what all words begin with, without digits at its end: they may belong to a number."""
+    length = 0
+    for letters in zip(*words, strict=False):
+        if len(set(letters)) > 1:
+            break
+        length += 1
+    return words[0][:length].rstrip("0123456789")
+
+
+def _divide(pairs: list[Pair], folder: Path, val_share: float, test_share: float) -> dict[str, list[Pair]]:
+    """Return the pairs of each split, cut in whole blocks."""
+    if not (0 < val_share < 1 and 0 < test_share < 1 and val_share + test_share < 1):
+        raise ValueError(f"val_share={val_share} and test_share={test_share} must be above 0 and below 1 in sum")
+    sequences = list(dict.fromkeys(pair.sequence for pair in pairs))
+    units = [[pair for pair in pairs if pair.sequence == name] for name in sequences]
+    by_image = len(units) < len(SPLITS)
+    if by_image:
+        units = [[pair] for pair in pairs]
+    tests, vals = (max(1, round(share * len(units))) for share in (test_share, val_share))
+    train = len(units) - vals - tests
+    if train < 1:
+        raise ValueError(f"{folder}: {len(pairs)} pairs cannot be divided into train, val and test; give at least 3")
+    parts = {"train": units[:train], "val": units[train : train + vals], "test": units[train + vals :]}
+    divided = {split: [pair for unit in part for pair in unit] for split, part in parts.items()}
+    if by_image:  # a sequence of its own for each block, as none may be both trained and validated on
+        divided = {
+            split: [pair._replace(name=f"{split}/{pair.name}", sequence=split) for pair in part]
+            for split, part in divided.items()
+        }
+    return divided
+
+
+def _pair_name(name: str) -> str:
+    return name if "/" in name else f"images/{name or 'image'}"
+
+
+def _sequence(name: str) -> str:
+    return name.rpartition("/")[0] or "images"
