@@ -6,10 +6,13 @@ from typing import Protocol
 
 from lightning import LightningDataModule
 
+from deblur_lit.data.cache import CachedPairs, open_cached
 from deblur_lit.data.pairs import PairList, some
 from deblur_lit.data.sampler import EpochBatchSampler, Loader, ResumableLoader
 from deblur_lit.data.samples import Crops, Frames, collate
 from deblur_lit.data.transforms import PairTransform
+
+WORTH_CACHING = 2e8  # bytes of decoded frames
 
 
 class OpenPairs(Protocol):
@@ -47,6 +50,8 @@ class DeblurDataModule(LightningDataModule):
         seed: of order, crops and augmentation.
         augment: applied to each crop.
         repeat: passes over the training images in one epoch.
+        cache: folder of decoded frames (`deblur-lit data cache`); None is the default one. What is not there is
+            read from the files.
 
     Raises:
         ValueError: if a split would be used for two things.
@@ -67,6 +72,7 @@ class DeblurDataModule(LightningDataModule):
         seed: int,
         augment: PairTransform,
         repeat: int = 1,
+        cache: str | Path | None = None,
     ) -> None:
         super().__init__()
         self.val = None if val in (None, "none", []) else val
@@ -87,6 +93,7 @@ class DeblurDataModule(LightningDataModule):
         self.seed = seed
         self.augment = augment
         self.repeat = repeat
+        self.cache = Path(cache).expanduser() if cache else None
         self._opened: dict[str, PairList] = {}
         self._loaders: list[Loader] = []
         self._train_loader: ResumableLoader | None = None
@@ -165,6 +172,8 @@ class DeblurDataModule(LightningDataModule):
 
     def train_dataloader(self) -> ResumableLoader:
         """Return this device's share of the training crops, in the order of (seed, epoch)."""
+        if self._rank()[0] == 0:
+            self._recommend_cache()
         crops = Crops(self.train_pairs, self.crop_size, self.augment, self.seed)
         loader = ResumableLoader(crops, self._sampler(*self._rank()), collate, self.num_workers)
         if self._place:
@@ -208,8 +217,20 @@ class DeblurDataModule(LightningDataModule):
 
     def _pairs(self, use: str, split: str, **selection: Sequence[str]) -> PairList:
         if use not in self._opened:
-            self._opened[use] = self.open(self._folder(), split, **selection)
+            self._opened[use] = open_cached(self.open(self._folder(), split, **selection), self.cache)
         return self._opened[use]
+
+    def _recommend_cache(self) -> None:
+        """Say what a cache would save, where whole frames are decoded for crops."""
+        pairs = self.train_pairs
+        height, width = pairs.size(0)
+        size = 6 * height * width * len(pairs)  # two frames of three bytes a pixel
+        if not isinstance(pairs, CachedPairs) and size > WORTH_CACHING:
+            print(
+                f"{self.title}: each crop decodes two whole {width}x{height} files; `deblur-lit data cache` decodes "
+                f"them once ({size / 1e9:.1f} GB on disk), and a crop then reads only its rows",
+                flush=True,
+            )
 
     def _sampler(self, rank: int, world_size: int) -> EpochBatchSampler:
         length = len(self.train_pairs)
