@@ -10,6 +10,7 @@ PASSED_ON = {  # commands whose words their own module reads
     "reproduce": "make a table of the paper (same as python -m deblur_lit.reproduce)",
     "report": "write and print a table from run folders (same as python -m deblur_lit.report)",
     "data": "cache a data set, for training to read it fast",
+    "bench": "compare speeds side by side in one run",
 }
 
 
@@ -49,6 +50,10 @@ def _pass_on(command: str, words: list[str]) -> int:
         from deblur_lit.data.commands import main as data
 
         return data(words)
+    if command == "bench":
+        from deblur_lit.bench import main as bench
+
+        return bench(words)
     sys.argv = [sys.argv[0], *words]  # Hydra reads the command line, and its jobs repeat it
     runpy.run_module("deblur_lit.train", run_name="__main__", alter_sys=True)
     return 0

@@ -17,7 +17,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if PLUGIN not in path.pare
 LAYERS = (
     {"tensors", "config", "runs", "pictures", "schedulers", "checkpoint_io", "report"},
     {"networks", "losses", "metrics", "data", "provenance"},
-    {"module", "callbacks", "evaluate", "plan"},
+    {"module", "callbacks", "evaluate", "plan", "bench"},
     {"train", "reproduce"},
     {"cli", "__init__"},
 )
