@@ -33,6 +33,7 @@ IGNORED = (
     "variant",
     "run_dir",
     "card.*",
+    "data.official*",
     "*.title",
     "logger",
     "logger.*",

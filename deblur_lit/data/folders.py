@@ -1,5 +1,6 @@
 """Own data: any two folders, matched by name, with splits of their own or divided here."""
 
+import re
 from collections.abc import Collection
 from pathlib import Path
 
@@ -17,7 +18,8 @@ class Folders(PairList):
 
     Where `root` holds a folder for a split, the two folders lie in it. Otherwise the last subfolders, or where
     there are fewer than three, the last images in order of their names are the test split, those before them
-    the val split: whole blocks, because neighbouring frames of a video are nearly equal and would leak.
+    the val split: whole blocks, because neighbouring frames of a video are nearly equal and would leak. Numbers in
+    names count as numbers, so that frame 10 follows frame 9. Two folders with paths of their own are always divided.
 
     Args:
         root: folder of the data.
@@ -46,7 +48,8 @@ class Folders(PairList):
         exclude: Collection[str] = (),
     ) -> None:
         folder = existing_folder(Path(root))
-        given = [name for name in SPLITS if (folder / name / blur).is_dir()]
+        inside = not any(side.is_absolute() or ".." in side.parts for side in (Path(blur), Path(sharp)))
+        given = [name for name in SPLITS if inside and (folder / name / blur).is_dir()]
         if split not in given and {*given} - {"test"}:
             raise ValueError(
                 f"{folder} has {' and '.join(given)}, but no {split}/{blur}: make it, hold subfolders of train out "
@@ -54,14 +57,14 @@ class Folders(PairList):
             )
         if split in given:
             folder = folder / split
-            pairs = _match(folder / blur, folder / sharp)
+            pairs = _match(folder / blur, folder / sharp, split)
         else:
-            pairs = _divide(_match(folder / blur, folder / sharp), folder, val_share, test_share)[split]
+            pairs = _divide(_match(folder / blur, folder / sharp, "images"), folder, val_share, test_share)[split]
         super().__init__(select_sequences(pairs, folder, sequences, exclude))
 
 
-def _match(blur: Path, sharp: Path) -> list[Pair]:
-    """Return the pairs of two folders in order of their names."""
+def _match(blur: Path, sharp: Path, top: str) -> list[Pair]:
+    """Return the pairs of two folders in order of their names; `top` is the sequence of files in no subfolder."""
     blurs, sharps = _images(existing_folder(blur)), _images(existing_folder(sharp))
     tried = "by name"
     if blurs and sharps and not blurs.keys() & sharps.keys():
@@ -77,7 +80,19 @@ def _match(blur: Path, sharp: Path) -> list[Pair]:
         )
     if not blurs:
         raise ValueError(f"{blur} and {sharp} hold no images ({', '.join(SUFFIXES)})")
-    return [Pair(_pair_name(name), _sequence(name), path, sharps[name]) for name, path in sorted(blurs.items())]
+    if blur.resolve() == sharp.resolve():
+        raise ValueError(f"{blur} would be blurred and sharp side: set data.pairs.blur and data.pairs.sharp apart")
+    pairs = []
+    for name in sorted(blurs, key=_natural):
+        sequence, _, frame = name.rpartition("/")
+        sequence = sequence or top
+        pairs.append(Pair(f"{sequence}/{frame}", sequence, blurs[name], sharps[name]))
+    return pairs
+
+
+def _natural(name: str) -> list[str | int]:
+    """Return a sorting key in which numbers count as numbers."""
+    return [int(part) if odd % 2 else part for odd, part in enumerate(re.split(r"(\d+)", name))]
 
 
 def _images(folder: Path) -> dict[str, Path]:
@@ -95,24 +110,32 @@ def _images(folder: Path) -> dict[str, Path]:
 def _without_affixes(images: dict[str, Path]) -> dict[str, Path]:
     """Return the images by what tells their names apart; digits always do, so they stay."""
     stems = [name.rpartition("/")[2] for name in images]
-    prefix = _common_beginning(stems)
-    rest = [stem[len(prefix) :] for stem in stems]
-    suffix = _common_beginning([stem[::-1] for stem in rest])
+    suffix = _common_beginning([stem[::-1] for stem in stems])
+    rest = [stem[: len(stem) - len(suffix)] for stem in stems]
+    prefix = _common_beginning(rest)
     short = {}
     for name, stem in zip(images, rest, strict=True):
         parent, slash, _ = name.rpartition("/")
-        short[f"{parent}{slash}{stem[: len(stem) - len(suffix)]}"] = images[name]
-    return short if len(short) == len(images) else images
+        short[f"{parent}{slash}{stem[len(prefix) :]}"] = images[name]
+    return short
 
 
 def _common_beginning(words: list[str]) -> str:
-    """Return what all words begin with, without digits at its end: they may belong to a number."""
+    """Return what all words begin with and go on after, up to a sign such as `_` or to where a number begins.
+
+    So no number is cut, nor a name: of `night_1` and `noon_1` nothing is left away.
+    """
     length = 0
     for letters in zip(*words, strict=False):
         if len(set(letters)) > 1:
             break
         length += 1
-    return words[0][:length].rstrip("0123456789")
+    for end in range(length, 0, -1):
+        last, following = words[0][end - 1], [word[end : end + 1] for word in words]
+        numbers = all(sign.isdigit() for sign in following)
+        if all(following) and not last.isdigit() and (numbers or not last.isalnum()):
+            return words[0][:end]
+    return ""
 
 
 def _divide(pairs: list[Pair], folder: Path, val_share: float, test_share: float) -> dict[str, list[Pair]]:
@@ -136,11 +159,3 @@ def _divide(pairs: list[Pair], folder: Path, val_share: float, test_share: float
             for split, part in divided.items()
         }
     return divided
-
-
-def _pair_name(name: str) -> str:
-    return name if "/" in name else f"images/{name or 'image'}"
-
-
-def _sequence(name: str) -> str:
-    return name.rpartition("/")[0] or "images"

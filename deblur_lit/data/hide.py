@@ -12,7 +12,7 @@ class Hide(PairList):
 
     Args:
         root: holds `train/`, `test/{test-close-ups,test-long-shot}/` and `GT/` (the archive), or
-            `<split>/{input,target}/` (MPRNet's flat copy).
+            `<split>/{input,target}/` (MPRNet's flat copy), or that below `<split>/HIDE/` (Restormer's).
         split: `train` or `test`.
         sequences: keep only these folders; all by default.
         exclude: leave these folders out.
@@ -28,6 +28,7 @@ class Hide(PairList):
         self, root: str | Path, split: str, sequences: Collection[str] | None = None, exclude: Collection[str] = ()
     ) -> None:
         folder = existing_folder(Path(root) / split)
+        folder = folder / "HIDE" if (folder / "HIDE").is_dir() else folder
         if (folder / "input").is_dir() or (folder / "target").is_dir():
             found = match_by_name(folder / "input", folder / "target")
             pairs = [Pair(f"{split}/{stem}", split, blur, sharp) for stem, blur, sharp in found]

@@ -4,9 +4,10 @@ from collections.abc import Collection
 from pathlib import Path
 
 from deblur_lit.data.paired_folder import match_by_name
-from deblur_lit.data.pairs import Pair, PairList, existing_folder, select_sequences
+from deblur_lit.data.pairs import Pair, PairList, existing_folder, select_sequences, some
 
-TRAIN_CLIPS = 240  # 000 to 239; some projects copy the val clips behind them, as 240 to 269
+TRAIN_CLIPS = range(240)
+COPIED_CLIPS = range(240, 270)  # where some projects copy the val clips, behind those of train
 
 
 class Reds(PairList):
@@ -24,7 +25,8 @@ class Reds(PairList):
 
     Raises:
         FileNotFoundError: if a folder is missing.
-        ValueError: if a file lacks its partner, nothing is found, a clip is unknown, or split is `test`.
+        ValueError: if a file lacks its partner, nothing is found, a clip is unknown or on one
+            side alone, or split is `test`.
 
     Source: Nah et al., CVPR Workshops 2019.
     """
@@ -41,17 +43,20 @@ class Reds(PairList):
         if split == "test":
             raise ValueError("REDS: test_sharp is not published, so nothing can be scored on test; use split val")
         blur, sharp = (_side(Path(root), split, side) for side in (kind, "sharp"))
-        held = split
-        if not blur.is_dir() and split == "val":
-            copied_blur, copied_sharp = (_side(Path(root), "train", side) for side in (kind, "sharp"))
-            if any(map(_is_copied, _clips(copied_blur))):
-                blur, sharp, held = copied_blur, copied_sharp, "copies"
-        clips = [clip for clip in _clips(existing_folder(blur)) if split != "train" or not _is_copied(clip)]
-        clips = [clip for clip in clips if held != "copies" or _is_copied(clip)]
+        numbers = TRAIN_CLIPS if split == "train" else range(1000)
+        copies = [_side(Path(root), "train", side) for side in (kind, "sharp")]
+        if split == "val" and not blur.is_dir() and _clips(copies[0], COPIED_CLIPS):
+            blur, sharp, numbers = *copies, COPIED_CLIPS
+        clips, partners = (_clips(existing_folder(side), numbers) for side in (blur, sharp))
+        if alone := set(clips) ^ set(partners):
+            raise ValueError(
+                f"{blur} has {len(clips)} clips, {sharp} {len(partners)}: {some(sorted(alone))} lack their partner; "
+                "complete the download, or remove them"
+            )
         pairs = [
             Pair(f"{clip}/{frame}", clip, *files)
             for clip in clips
-            for frame, *files in match_by_name(blur / clip, existing_folder(sharp) / clip)
+            for frame, *files in match_by_name(blur / clip, sharp / clip)
             if split not in tenth or frame.endswith("9")
         ]
         if not pairs:
@@ -65,9 +70,7 @@ def _side(root: Path, split: str, side: str) -> Path:
     return nested if nested.is_dir() else root / f"{split}_{side}"
 
 
-def _clips(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
-
-
-def _is_copied(clip: str) -> bool:
-    return clip.isdecimal() and int(clip) >= TRAIN_CLIPS
+def _clips(folder: Path, numbers: range) -> list[str]:
+    """Return the names of the clips of these numbers."""
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    return [name for name in names if name.isdecimal() and int(name) in numbers]

@@ -29,6 +29,23 @@ def test_two_folders_are_divided_into_blocks_of_neighbours(tmp_path: Path) -> No
     assert [set(part.sequences) for part in parts] == [{split} for split in SPLITS]
 
 
+def test_blocks_are_in_order_of_numbers_not_of_letters(tmp_path: Path) -> None:
+    for side in ("blur", "sharp"):
+        touch(tmp_path / side, *(f"frame{number}.png" for number in range(1, 21)))
+    assert [name.split("frame")[1] for name in Folders(tmp_path, "test").names] == ["19", "20"]
+    assert [name.split("frame")[1] for name in Folders(tmp_path, "val").names] == ["17", "18"]
+
+
+def test_folders_with_paths_of_their_own_are_divided_not_taken_whole_for_each_split(tmp_path: Path) -> None:
+    root = tmp_path / "root"
+    for split in SPLITS:
+        (root / split).mkdir(parents=True)
+    for side in ("soft", "clean"):
+        touch(tmp_path / side, *numbered(10))
+    for blur, sharp in ((str(tmp_path / "soft"), str(tmp_path / "clean")), ("../soft", "../clean")):
+        assert [len(Folders(root, split, blur, sharp)) for split in SPLITS] == [8, 1, 1]
+
+
 def test_subfolders_stay_whole(tmp_path: Path) -> None:
     for side in ("blur", "sharp"):
         for name in "abcde":
@@ -67,6 +84,33 @@ def test_names_that_only_differ_in_number_are_not_matched_by_order(tmp_path: Pat
     touch(tmp_path / "sharp", "s_1.png", "s_2.png", "s_4.png")
     with pytest.raises(ValueError, match="nor without what all names of a side begin and end with"):
         Folders(tmp_path, "train")
+
+
+@pytest.mark.parametrize(("blur", "sharp", "matched"), [("x_blur", "x_sharp", True), ("cat", "dog", False)])
+def test_a_single_pair_is_matched_by_its_name_too(blur: str, sharp: str, matched: bool, tmp_path: Path) -> None:
+    touch(tmp_path / "test/blur", f"{blur}.png")
+    touch(tmp_path / "test/sharp", f"{sharp}.png")
+    if matched:
+        assert Folders(tmp_path, "test").names == ["test/x"]
+    else:
+        with pytest.raises(ValueError, match="1 blurred images"):
+            Folders(tmp_path, "test")
+
+
+def test_one_folder_cannot_be_both_sides(tmp_path: Path) -> None:
+    touch(tmp_path / "blur", *numbered(3))
+    with pytest.raises(ValueError, match="would be blurred and sharp side"):
+        Folders(tmp_path, "train", "blur", "blur")
+
+
+def test_flat_splits_train_and_validate(tmp_path: Path) -> None:
+    for split in SPLITS:
+        for side in ("blur", "sharp"):
+            touch(tmp_path / split / side, *numbered(2))
+    module = build(compose("train", ["data=folder", f"data.root={tmp_path}"]).data.module)
+    module.setup("fit")
+    assert module.train_pairs.names == ["train/000", "train/001"]
+    assert module.val_pairs.sequences == ["val", "val"]
 
 
 def test_splits_that_are_there_are_used(tmp_path: Path) -> None:

@@ -35,9 +35,11 @@ def test_both_kinds_of_shots_are_one_test_split(archive: Path) -> None:
     assert Hide(archive, "test", sequences=["test-long-shot"]).names == ["test-long-shot/3"]
 
 
-def test_the_flat_copy_has_the_same_stems(tmp_path: Path) -> None:
+@pytest.mark.parametrize("place", ["test", "test/HIDE"])
+def test_the_flat_copies_have_the_same_stems(place: str, tmp_path: Path) -> None:
     for side in ("input", "target"):
-        touch(tmp_path / f"test/{side}/{NAME}.png", tmp_path / f"test/{side}/2.png")
+        touch(tmp_path / f"{place}/{side}/{NAME}.png", tmp_path / f"{place}/{side}/2.png")
+    (tmp_path / "test/GoPro").mkdir()
     assert Hide(tmp_path, "test").names == ["test/" + NAME, "test/2"]
 
 

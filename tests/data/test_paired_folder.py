@@ -143,14 +143,63 @@ def test_a_missing_root_or_split_names_the_nearest_and_the_key(root: Path, wrong
         PairedFolder(root.with_name(folder), split)
 
 
-def test_empty_folders_are_an_error_that_knows_of_moved_files(root: Path) -> None:
-    for path in root.glob("train/*/*/*.png"):
+def test_one_emptied_sequence_is_an_error_that_knows_of_moved_files(root: Path) -> None:
+    folder = root / "train" / "GOPR01_11_00"
+    for path in folder.glob("*/*.png"):
         path.unlink()
+    with pytest.raises(ValueError, match=r"GOPR01_11_00 has no pairs of \.png\S* \S+ \.jpeg in blur/ and sharp/$"):
+        PairedFolder(root, "train")
+    (folder / "blur_gamma").mkdir()
+    write_png(folder / "blur_gamma" / "000001.png", np.zeros((4, 4, 3), np.uint8))
+    for blur in ("blur", "blur_gamma"):
+        with pytest.raises(ValueError, match=r"GOPR01_11_00 has no .*MIMO-UNet's preprocessing moves"):
+            PairedFolder(root, "train", blur_folder=blur)
+    for side in ("blur", "sharp"):
+        (folder / side).rmdir()
+    with pytest.raises(ValueError, match=r"GOPR01_11_00 has no .*MIMO-UNet's preprocessing moves"):
+        PairedFolder(root, "train")
+
+
+def test_a_split_of_empty_folders_is_an_error(tmp_path: Path) -> None:
+    for side in ("blur", "sharp"):
+        (tmp_path / "train" / side).mkdir(parents=True)
     with pytest.raises(ValueError, match=r"train has no pairs of \.png"):
-        PairedFolder(root, "train")
-    (root / "train" / "GOPR01_11_00" / "blur_gamma").mkdir()
-    with pytest.raises(ValueError, match="MIMO-UNet's preprocessing moves"):
-        PairedFolder(root, "train")
+        PairedFolder(tmp_path, "train")
+
+
+def test_restormers_test_tree_is_read_where_it_keeps_gopro(root: Path) -> None:
+    flat = flatten(root, "input", "target", "-")
+    (flat / "test/HIDE/input").mkdir(parents=True)
+    (flat / "train").rename(flat / "test/GoPro")
+    pairs = PairedFolder(flat, "test", subset="GoPro")
+    assert pairs.names == NAMES
+    assert pairs.pairs[0].blur.parent == flat / "test/GoPro/input"
+
+
+@pytest.mark.parametrize(
+    ("folders", "settings", "cause"),
+    [
+        (["GoPro/input_crops", "GoPro/target_crops"], {"subset": "GoPro"}, "crops, eight of each frame"),
+        (["blur_crops", "sharp_crops"], {}, "crops, eight of each frame"),
+        (["input", "target"], {"blur_folder": "blur_gamma"}, "flat copy hold `blur`: use data=gopro"),
+        (["GOPR0372_07_00"], {}, "GOPRO_Large_all is the source frames"),
+    ],
+)
+def test_what_other_trees_hold_is_said(
+    folders: list[str], settings: dict[str, str], cause: str, tmp_path: Path
+) -> None:
+    for folder in folders:
+        (tmp_path / "train" / folder).mkdir(parents=True)
+        write_png(tmp_path / "train" / folder / "000047.png", np.zeros((4, 4, 3), np.uint8))
+    with pytest.raises(ValueError, match=f"has no pairs of .*{cause}"):
+        PairedFolder(tmp_path, "train", **settings)
+
+
+def test_a_partial_download_is_an_error_with_both_counts(root: Path) -> None:
+    flat = flatten(root, "input", "target", "-")
+    (flat / "train/input/GOPR02_11_00-000001.png").unlink()
+    with pytest.raises(ValueError, match=r"1 of 3 files have no partner .* 3 files against 2 complete the"):
+        PairedFolder(flat, "train")
 
 
 def test_two_layouts_in_one_split_are_an_error(root: Path) -> None:
@@ -244,6 +293,46 @@ def test_realblur_refuses_a_list_of_the_other_kind_and_doubles(realblur: Path) -
     (realblur / "RealBlur_J_test_list.txt").write_text(f"{text} \n{text}")
     with pytest.raises(ValueError, match="line 4: scene230/7 is listed twice"):
         RealBlur(realblur, "test")
+
+
+@pytest.mark.parametrize("scene", ["scene244_reflect", "scene244", "other"])
+def test_realblur_refuses_scenes_of_the_tele_extension(realblur: Path, scene: str) -> None:
+    path = realblur / "RealBlur_J_test_list.txt"
+    path.write_text(path.read_text().replace("scene002", scene))
+    with pytest.raises(ValueError, match=rf"line 3: {scene} is of the Tele extension"):
+        RealBlur(realblur, "test")
+
+
+def test_realblur_refuses_a_pair_of_both_kinds(realblur: Path) -> None:
+    path = realblur / "RealBlur_J_test_list.txt"
+    sharp, blur = path.read_text().splitlines()[0].split()
+    path.write_text(f"{sharp} {blur.replace('RealBlur-J_ECC', 'RealBlur-R_BM3D_ECC')}")
+    with pytest.raises(ValueError, match=r"line 1: .* is not a sharp and a blurred file of RealBlur-J"):
+        RealBlur(realblur, "test")
+
+
+def test_realblur_has_lists_of_other_systems_line_ends(realblur: Path) -> None:
+    path = realblur / "RealBlur_J_test_list.txt"
+    names = RealBlur(realblur, "test").names
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n") + b"\r\n\r\n")
+    assert RealBlur(realblur, "test").names == names
+
+
+def test_realblur_leaves_out_reference_pairs_when_asked(realblur: Path) -> None:
+    text = (realblur / "RealBlur_J_test_list.txt").read_text()
+    (realblur / "RealBlur_J_train_list.txt").write_text(text.replace("_7.png", "_1.png"))
+    for side in ("gt", "blur"):
+        next(realblur.glob(f"*/scene230/{side}/*_7.png")).rename(
+            realblur / f"RealBlur-J_ECC_IMCORR_centroid_itensity_ref/scene230/{side}/{side}_1.png"
+        )
+    assert RealBlur(realblur, "train").names == ["scene002/2", "scene230/1", "scene230/10"]
+    assert RealBlur(realblur, "train", reference_pairs=False).names == ["scene002/2", "scene230/10"]
+
+
+def test_realblur_without_lists_says_where_they_are(tmp_path: Path) -> None:
+    (tmp_path / "test" / "input").mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match=r"has no list RealBlur_J_test_list\.txt.*archive.*data=folder"):
+        RealBlur(tmp_path, "test")
 
 
 def test_gopro_gamma_reads_the_other_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """REDS in the nestings that projects use."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,22 @@ def test_val_clips_copied_into_train_are_not_trained_on(tmp_path: Path) -> None:
             clip(tmp_path / f"train_{side}", name)
     assert set(Reds(tmp_path, "train").sequences) == {"001"}
     assert set(Reds(tmp_path, "val").sequences) == {"240", "269"}
+
+
+def test_clips_behind_the_copied_ones_are_of_neither_split(tmp_path: Path) -> None:
+    for side in ("blur", "sharp"):
+        for name in ("001", "240", "270"):
+            clip(tmp_path / f"train_{side}", name)
+    assert set(Reds(tmp_path, "train").sequences) == {"001"}
+    assert set(Reds(tmp_path, "val").sequences) == {"240"}
+
+
+@pytest.mark.parametrize(("side", "counts"), [("blur", "1 clips, .*_sharp 2"), ("sharp", "2 clips, .*_sharp 1")])
+def test_a_clip_on_one_side_alone_is_named(side: str, counts: str, tmp_path: Path) -> None:
+    root = write(tmp_path)
+    shutil.rmtree(root / f"train_{side}" / "239")
+    with pytest.raises(ValueError, match=rf"{counts}: 239 lack their partner"):
+        Reds(root, "train")
 
 
 def test_what_is_wrong_is_named(tmp_path: Path) -> None:
