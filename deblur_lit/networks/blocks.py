@@ -1,7 +1,8 @@
 """What two or more networks share: convolutions, the residual block, pooling, and the any-size wrapper."""
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -12,35 +13,50 @@ from deblur_lit.tensors import Pyramid
 # A slot that takes `channels` and gives a block that keeps (B, channels, H, W).
 BlockFactory = Callable[[int], nn.Module]
 
+# Patterns of the stems of published keys, each with what makes our stem of its groups.
+Renaming = Sequence[tuple[str, Callable[..., str]]]
+
+PADDING_MODES = ("reflect", "replicate", "constant")
+
 
 class DeblurNetwork(nn.Module, ABC):
-    """Base of every network: pads to the needed multiple, restores, crops back.
+    """Base of every network: pads to the needed size, restores, crops back.
 
-    A subclass sets `multiple` and writes `restore`, which may rely on H and W being multiples of it.
-    Sides that divide already are not padded.
+    A subclass sets `multiple` (and `minimum`) and writes `restore`, which may rely on H and W being multiples of the
+    one and not below the other. Sides that fit already are not padded.
 
     Attributes:
         multiple: the number that H and W must divide by inside `restore`.
+        minimum: the least H and W that `restore` can take, in pixels; a multiple of `multiple`.
         padding_mode: "reflect" continues the image by mirroring (where a side is too short for that, by
-            its border pixel); "replicate" always by its border pixel.
+            its border pixel); "replicate" always by its border pixel; "constant" by `padding_value`.
+        padding_value: what "constant" continues with, in [0, 1]; black, or what the network's own range calls zero.
     """
 
     multiple: int = 1
+    minimum: int = 1
+    padding_value: float = 0.0
 
     def __init__(self, padding_mode: str = "reflect") -> None:
         super().__init__()
-        if padding_mode not in ("reflect", "replicate"):
-            raise ValueError(f"padding_mode must be 'reflect' or 'replicate', got {padding_mode!r}")
+        if padding_mode not in PADDING_MODES:
+            raise ValueError(f"padding_mode must be one of {', '.join(PADDING_MODES)}, got {padding_mode!r}")
         self.padding_mode = padding_mode
 
     @abstractmethod
     def restore(self, blur: Tensor) -> Pyramid:
-        """Restore (B, 3, H, W) whose sides are multiples of `multiple`."""
+        """Restore (B, 3, H, W) whose sides are multiples of `multiple` and at least `minimum`."""
 
-    @staticmethod
-    def from_published(key: str) -> str:
-        """Return our name of a parameter in the checkpoint that the network's authors publish."""
-        return key
+    def from_published(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weights of the authors' published checkpoint under our names and in our layout.
+
+        Entries that the forward pass never uses are left away; unknown ones keep their names, for the error to list.
+        """
+        return dict(weights)
+
+    def padded_side(self, side: int) -> int:
+        """Return how long a side of `side` pixels is inside `restore`: the next multiple, not below the minimum."""
+        return max(side + -side % self.multiple, self.minimum)
 
     def forward(self, blur: Tensor) -> Pyramid:
         """Restore an image of any size from 1x1.
@@ -57,16 +73,35 @@ class DeblurNetwork(nn.Module, ABC):
         if blur.dim() != 4 or blur.shape[1] != 3:
             raise ValueError(f"blur must be (B, 3, H, W), got {tuple(blur.shape)}")
         height, width = blur.shape[-2:]
-        bottom, right = -height % self.multiple, -width % self.multiple
+        bottom, right = self.padded_side(height) - height, self.padded_side(width) - width
         if not (bottom or right):
             return self.restore(blur)
-        mode = self.padding_mode if bottom < height and right < width else "replicate"
-        full, half, quarter = self.restore(F.pad(blur, (0, right, 0, bottom), mode=mode))
+        full, half, quarter = self.restore(self._pad(blur, bottom, right))
         return Pyramid(
             full[..., :height, :width],
             None if half is None else half[..., : -(-height // 2), : -(-width // 2)],
             None if quarter is None else quarter[..., : -(-height // 4), : -(-width // 4)],
         )
+
+    def _pad(self, blur: Tensor, bottom: int, right: int) -> Tensor:
+        if self.padding_mode == "constant":
+            return F.pad(blur, (0, right, 0, bottom), value=self.padding_value)
+        mode = self.padding_mode if bottom < blur.shape[-2] and right < blur.shape[-1] else "replicate"
+        return F.pad(blur, (0, right, 0, bottom), mode=mode)
+
+
+def rename(key: str, renaming: Renaming) -> str:
+    """Return our name of a published weight or bias: the first pattern that matches its whole stem tells it.
+
+    Example:
+        >>> rename("Convs.1.main.0.weight", [(r"Convs\\.(\\d)\\.main\\.0", lambda index: f"merge.{1 - int(index)}")])
+        'merge.0.weight'
+    """
+    stem, _, leaf = key.rpartition(".")
+    for pattern, name in renaming:
+        if match := re.fullmatch(pattern, stem):
+            return f"{name(*match.groups())}.{leaf}"
+    return key
 
 
 class GlobalPool(nn.Module):

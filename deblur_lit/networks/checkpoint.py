@@ -97,7 +97,7 @@ def load_weights(network: DeblurNetwork, path: Path) -> None:
     own = network.state_dict()
     weights = read_weights(path)
     if not weights.keys() & own.keys():
-        weights = {network.from_published(key): value for key, value in weights.items()}
+        weights = network.from_published(weights)
     missing = [key for key in own if key not in weights]
     unexpected = [key for key in weights if key not in own]
     differ = [

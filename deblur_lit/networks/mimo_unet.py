@@ -1,14 +1,13 @@
 """The multi-input multi-output U-Net: three inputs, three outputs, slots for the block and the skip fusion."""
 
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deblur_lit.networks.blocks import BlockFactory, DeblurNetwork, ResidualBlock
+from deblur_lit.networks.blocks import BlockFactory, DeblurNetwork, Renaming, ResidualBlock, rename
 from deblur_lit.tensors import Pyramid
 
 SCALES = 3
@@ -107,18 +106,9 @@ class MIMOUNet(DeblurNetwork):
             encoded.append(self.encode[scale](features))
         return encoded
 
-    @staticmethod
-    def from_published(key: str) -> str:
-        """Return this class's name of a parameter in the checkpoints that the authors of MIMO-UNet publish.
-
-        Example:
-            >>> MIMOUNet.from_published("Encoder.0.layers.7.main.1.main.0.weight")
-            'encode.0.7.second.weight'
-        """
-        for pattern, name in PUBLISHED:
-            if match := re.fullmatch(pattern + r"\.(weight|bias)", key):
-                return f"{name(*match.groups()[:-1])}.{match.groups()[-1]}"
-        return key
+    def from_published(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Return the weights that the authors of MIMO-UNet publish under our names."""
+        return {rename(key, PUBLISHED): value for key, value in weights.items()}
 
 
 class SCM(nn.Module):
@@ -164,7 +154,7 @@ class FAM(nn.Module):
 
 # Parameter names of the published checkpoints; they count decoder modules from the coarsest scale and give the
 # half scale the number 2 and the quarter scale the number 1 in FAM and SCM.
-PUBLISHED: list[tuple[str, Callable[..., str]]] = [
+PUBLISHED: Renaming = [
     (
         r"Encoder\.(\d+)\.layers\.(\d+)\.main\.([01])\.main\.0",
         lambda stage, block, conv: f"encode.{stage}.{block}.{('first', 'second')[int(conv)]}",

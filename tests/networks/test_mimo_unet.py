@@ -1,13 +1,10 @@
 """The U-Net, its slots, and its equality with the published code."""
 
-import importlib.util
-import json
 from pathlib import Path
-from types import ModuleType
 
-import numpy as np
 import pytest
 import torch
+from goldens import open_golden
 
 from deblur_lit import load_network
 from deblur_lit.networks.dffm import DFFM
@@ -27,32 +24,19 @@ SANITY = {
 SANITY_EXPANSION = {1: (2.27, 19.2), 2: (5.29, 47.4), 4: (15.97, 147.0)}
 
 
-def golden_rule(shared: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("golden_rule", shared / "goldens" / "golden_rule.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.mark.shared
 @pytest.mark.parametrize("variant", ["out", "tame_out"])
 @pytest.mark.parametrize("name", ["mimo_unet", "mimo_unet_plus"])
 def test_output_equals_the_published_code(name: str, variant: str, shared: Path, tmp_path: Path) -> None:
-    rule = golden_rule(shared)
-    facts = json.loads((shared / f"goldens/networks/{name}.json").read_text())
-    arrays = np.load(shared / f"goldens/networks/{name}.npz")
-    state, digest = rule.build_state(facts, gain=facts["tame_gain"] if variant == "tame_out" else 1.0)
-    assert digest == facts["weights_sha256"][variant]
+    golden = open_golden(shared, name)
     published = tmp_path / f"{name}.pkl"
-    torch.save({"model": {key: torch.from_numpy(value) for key, value in state.items()}}, published)
-
+    torch.save({"model": golden.weights(variant)}, published)
     network = load_network(name, checkpoint=published)
     with torch.inference_mode():
-        restored = network(torch.from_numpy(arrays["input"]))
+        restored = network(golden.image())
     for index, image in enumerate((restored.quarter, restored.half, restored.full)):
-        assert rule.rel_err(image, arrays[f"{variant}{index}"]) < 1e-4
+        assert image is not None
+        assert golden.error(image, f"{variant}{index}") < 1e-4
 
 
 @pytest.mark.parametrize("name", SANITY)
