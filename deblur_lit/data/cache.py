@@ -57,7 +57,7 @@ class CachedPairs(PairList):
     """
 
     def __init__(self, pairs: PairList, folder: Path) -> None:
-        super().__init__(pairs.pairs)
+        super().__init__(pairs.pairs, pairs.layout)
         self._places: dict[int, _Place] = {}
         self._maps: dict[Path, RGB] = {}
         for shard in shards(pairs):

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 
 from deblur_lit import runs
-from deblur_lit.data.named import data_config, open_split, splits_of
+from deblur_lit.data.named import chosen_splits, data_config, open_split
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> int:
 
     data = data_config(options.name, options.root)
     folder = options.to or cache.default_folder()
-    for split in options.split or splits_of(data):
+    for split in chosen_splits(data, options.split):
         start = time.perf_counter()
         built = cache.build(open_split(data, split), folder, options.jobs)
         seconds = time.perf_counter() - start

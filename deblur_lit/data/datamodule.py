@@ -7,7 +7,8 @@ from typing import Protocol
 from lightning import LightningDataModule
 
 from deblur_lit.data.cache import CachedPairs, open_cached
-from deblur_lit.data.pairs import PairList, some
+from deblur_lit.data.faults import DataError
+from deblur_lit.data.pairs import PairList, shared_sequences, some
 from deblur_lit.data.sampler import EpochBatchSampler, Loader, ResumableLoader
 from deblur_lit.data.samples import Crops, Frames, collate
 from deblur_lit.data.transforms import PairTransform
@@ -164,9 +165,9 @@ class DeblurDataModule(LightningDataModule):
         if stage == "test":
             self._pairs("test", self.test)
         elif stage == "fit":
-            train = set(self.train_pairs.sequences)
-            if self.has_validation and (both := train & set(self.val_pairs.sequences)):
-                raise ValueError(f"data.val: {some(sorted(both))} would be both trained and validated on")
+            train = self.train_pairs.sequences
+            if self.has_validation and (both := shared_sequences(train, self.val_pairs.sequences)):
+                raise DataError(f"data.val: {some(both)} would be both trained and validated on", "leak")
             if self.trainer and not self.has_validation:
                 self.trainer.limit_val_batches = 0
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from deblur_lit.data.faults import DataError, refuse
 from deblur_lit.data.paired_folder import SUFFIXES
 from deblur_lit.data.pairs import Pair, PairList, existing_folder, select_sequences, some
 
@@ -15,6 +16,7 @@ class Folders(PairList):
 
     Files are matched by their path below the two folders, without suffix. Where no two paths agree, what all
     names of a side begin and end with is left away first (`x_blur.png` and `x_sharp.png`, `blur_1` and `gt_1`).
+    Each sequence may also hold the two folders itself, as GoPro's tree does: `<sequence>/{blur,sharp}/<frame>`.
 
     Where `root` holds a folder for a split, the two folders lie in it. Otherwise the last subfolders, or where
     there are fewer than three, the last images in order of their names are the test split, those before them
@@ -24,7 +26,7 @@ class Folders(PairList):
     Args:
         root: folder of the data.
         split: `train`, `val` or `test`.
-        blur: folder of blurred images, below `root` (or the split), or absolute.
+        blur: folder of blurred images, below `root` (or the split, or each sequence), or absolute.
         sharp: folder of sharp images, likewise.
         val_share: part of the data that is validated on, between 0 and 1; at least one subfolder or image.
         test_share: part of the data that is tested on, likewise.
@@ -49,18 +51,38 @@ class Folders(PairList):
     ) -> None:
         folder = existing_folder(Path(root))
         inside = not any(side.is_absolute() or ".." in side.parts for side in (Path(blur), Path(sharp)))
-        given = [name for name in SPLITS if inside and (folder / name / blur).is_dir()]
+        given = [name for name in SPLITS if inside and _holds(folder / name, blur)]
         if split not in given and {*given} - {"test"}:
-            raise ValueError(
+            raise DataError(
                 f"{folder} has {' and '.join(given)}, but no {split}/{blur}: make it, hold subfolders of train out "
                 "with data.val=[NAME,...], or set data.val=none"
             )
         if split in given:
             folder = folder / split
-            pairs = _match(folder / blur, folder / sharp, split)
+            pairs, layout = _find(folder, blur, sharp, split)
         else:
-            pairs = _divide(_match(folder / blur, folder / sharp, "images"), folder, val_share, test_share)[split]
-        super().__init__(select_sequences(pairs, folder, sequences, exclude))
+            pairs, layout = _find(folder, blur, sharp, "images")
+            pairs = _divide(pairs, folder, val_share, test_share)[split]
+        super().__init__(select_sequences(pairs, folder, sequences, exclude), layout)
+
+
+def _holds(folder: Path, blur: str) -> bool:
+    """Tell whether a folder holds blurred images, or sequences that do."""
+    return (folder / blur).is_dir() or bool(_sequences(folder, blur))
+
+
+def _sequences(folder: Path, blur: str) -> list[Path]:
+    children = sorted(folder.iterdir()) if folder.is_dir() and not Path(blur).is_absolute() else []
+    return [path for path in children if (path / blur).is_dir()]
+
+
+def _find(folder: Path, blur: str, sharp: str, top: str) -> tuple[list[Pair], str]:
+    """Return the pairs below a folder, and how they lie; `top` is the sequence of files in no subfolder."""
+    sequences = [] if (folder / blur).is_dir() else _sequences(folder, blur)
+    if sequences:
+        found = [pair for path in sequences for pair in _match(path / blur, path / sharp, path.name)]
+        return found, f"<sequence>/{{{blur},{sharp}}}/<frame>"
+    return _match(folder / blur, folder / sharp, top), f"{{{blur},{sharp}}}/<name>"
 
 
 def _match(blur: Path, sharp: Path, top: str) -> list[Pair]:
@@ -73,15 +95,19 @@ def _match(blur: Path, sharp: Path, top: str) -> list[Pair]:
     lonely = [str(path) for name, path in blurs.items() if name not in sharps]
     widows = [str(path) for name, path in sharps.items() if name not in blurs]
     if lonely or widows:
-        raise ValueError(
-            f"{blur} and {sharp} do not match {tried}: {len(lonely)} blurred images without a sharp one "
-            f"({some(lonely) or 'none'}), {len(widows)} sharp ones without a blurred one ({some(widows) or 'none'}); "
-            "rename or remove them"
+        refuse(
+            DataError(
+                f"{blur} and {sharp} do not match {tried}: {len(lonely)} blurred images without a sharp one "
+                f"({some(lonely) or 'none'}), {len(widows)} sharp ones without a blurred one "
+                f"({some(widows) or 'none'}); rename or remove them",
+                "partner",
+            )
         )
+        blurs = {name: path for name, path in blurs.items() if name in sharps}
     if not blurs:
-        raise ValueError(f"{blur} and {sharp} hold no images ({', '.join(SUFFIXES)})")
+        raise DataError(f"{blur} and {sharp} hold no images ({', '.join(SUFFIXES)})")
     if blur.resolve() == sharp.resolve():
-        raise ValueError(f"{blur} would be blurred and sharp side: set data.pairs.blur and data.pairs.sharp apart")
+        raise DataError(f"{blur} would be blurred and sharp side: set data.pairs.blur and data.pairs.sharp apart")
     pairs = []
     for name in sorted(blurs, key=_natural):
         sequence, _, frame = name.rpartition("/")
@@ -102,7 +128,7 @@ def _images(folder: Path) -> dict[str, Path]:
         if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
             name = path.relative_to(folder).with_suffix("").as_posix()
             if name in images:
-                raise ValueError(f"{images[name]} and {path} have one name; remove one of them")
+                raise DataError(f"{images[name]} and {path} have one name; remove one of them")
             images[name] = path
     return images
 
@@ -150,7 +176,7 @@ def _divide(pairs: list[Pair], folder: Path, val_share: float, test_share: float
     tests, vals = (max(1, round(share * len(units))) for share in (test_share, val_share))
     train = len(units) - vals - tests
     if train < 1:
-        raise ValueError(f"{folder}: {len(pairs)} pairs cannot be divided into train, val and test; give at least 3")
+        raise DataError(f"{folder}: {len(pairs)} pairs cannot be divided into train, val and test; give at least 3")
     parts = {"train": units[:train], "val": units[train : train + vals], "test": units[train + vals :]}
     divided = {split: [pair for unit in part for pair in unit] for split, part in parts.items()}
     if by_image:  # a sequence of its own for each block, as none may be both trained and validated on

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from deblur_lit.data.faults import DataError, refuse
 from deblur_lit.data.paired_folder import images_by_stem, match_by_name
 from deblur_lit.data.pairs import Pair, PairList, existing_folder, select_sequences, some
 
@@ -32,11 +33,13 @@ class Hide(PairList):
         if (folder / "input").is_dir() or (folder / "target").is_dir():
             found = match_by_name(folder / "input", folder / "target")
             pairs = [Pair(f"{split}/{stem}", split, blur, sharp) for stem, blur, sharp in found]
+            layout = "flat copy, {input,target}/<name>"
         else:
             pairs = _read_archive(folder, Path(root) / "GT")
+            layout = "archive, <kind of shot>/<name> and GT/<name>"
         if not pairs:
-            raise ValueError(f"{folder} holds no images; HIDE has them in test-close-ups/ and test-long-shot/")
-        super().__init__(select_sequences(sorted(pairs), folder, sequences, exclude))
+            raise DataError(f"{folder} holds no images; HIDE has them in test-close-ups/ and test-long-shot/")
+        super().__init__(select_sequences(sorted(pairs), folder, sequences, exclude), layout)
 
 
 def _read_archive(folder: Path, ground_truth: Path) -> list[Pair]:
@@ -51,5 +54,5 @@ def _read_archive(folder: Path, ground_truth: Path) -> list[Pair]:
                 lonely.append(str(blur))
     if lonely:
         count = f"{len(lonely)} of {len(lonely) + len(pairs)} files"
-        raise ValueError(f"{count} have no partner of the same name in {ground_truth}: {some(lonely)}")
+        refuse(DataError(f"{count} have no partner of the same name in {ground_truth}: {some(lonely)}", "partner"))
     return pairs

@@ -10,6 +10,8 @@ from kornia_rs.io import read_image_png_u8
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
+from deblur_lit.data.faults import DataError
+
 RGB = NDArray[np.uint8]  # (H, W, 3), contiguous
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -18,7 +20,7 @@ _PILLOW_MODES = {"L": "grey", "P": "palette", "LA": "grey with alpha"}
 _PILLOW_FORMATS = ("JPEG", "WEBP")
 
 
-class ImageError(ValueError):
+class ImageError(DataError):
     """A file cannot be used as one half of a pair. The message names the file, what it is and the remedy."""
 
 
@@ -92,7 +94,7 @@ def write_png(path: str | Path, image: RGB) -> None:
 
 
 def _refusal(path: Path, what: str) -> ImageError:
-    return ImageError(f"{path}: {what} image; pairs are 8-bit RGB, convert it to 8-bit RGB PNG")
+    return ImageError(f"{path}: {what} image; pairs are 8-bit RGB, convert it to 8-bit RGB PNG", "format")
 
 
 def _png_size(path: Path) -> tuple[int, int] | None:
@@ -100,11 +102,12 @@ def _png_size(path: Path) -> tuple[int, int] | None:
     with path.open("rb") as file:
         header = file.read(26)
     if not header:
-        raise ImageError(f"{path}: empty file (0 bytes); copy or download it again")
+        raise ImageError(f"{path}: empty file (0 bytes); copy or download it again", "empty")
     if not header.startswith(_PNG_SIGNATURE):
         return None
     if len(header) < 26:
-        raise ImageError(f"{path}: truncated PNG (its header is cut off); copy or download it again")
+        cut = f"{path}: truncated PNG (its header is cut off); copy or download it again"
+        raise ImageError(cut, "truncated")
     width, height, depth, colour = struct.unpack(">IIBB", header[16:])
     if (depth, colour) != (8, 2):
         raise _refusal(path, f"{depth}-bit {_PNG_COLOURS.get(colour, 'unknown')}")
@@ -123,7 +126,7 @@ def _open_with_pillow(path: Path) -> Image.Image:
     try:
         image = Image.open(path, formats=_PILLOW_FORMATS)
     except UnidentifiedImageError as error:
-        raise ImageError(f"{path}: neither PNG, JPEG nor WebP; replace it or remove it") from error
+        raise ImageError(f"{path}: neither PNG, JPEG nor WebP; replace it or remove it", "no image") from error
     except OSError as error:
         raise _damage(path, error) from error
     if image.mode != "RGB":
@@ -133,4 +136,4 @@ def _open_with_pillow(path: Path) -> Image.Image:
 
 
 def _damage(path: Path, error: Exception) -> ImageError:
-    return ImageError(f"{path}: truncated or damaged image ({error}); copy or download it again")
+    return ImageError(f"{path}: truncated or damaged image ({error}); copy or download it again", "truncated")

@@ -1,5 +1,6 @@
 """A data set by the name of its YAML, for the commands that work on data without training on it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from omegaconf import DictConfig, OmegaConf
@@ -48,3 +49,16 @@ def splits_of(data: DictConfig) -> list[str]:
     """Return the names of the data set's splits, training first, each once; held-out sequences are no split."""
     names = [data.train, data.val if isinstance(data.val, str) else None, data.test]
     return list(dict.fromkeys(name for name in names if name not in (None, "none")))
+
+
+def chosen_splits(data: DictConfig, chosen: Sequence[str] | None) -> list[str]:
+    """Return the splits that were asked for, all of the data set where none was.
+
+    Raises:
+        ValueError: for a split that the data set does not have; names those it has.
+    """
+    known = splits_of(data)
+    for split in chosen or ():
+        if split not in known:
+            raise ValueError(f"{data.name} has no split {split!r}{nearest(split, known)}")
+    return list(dict.fromkeys(chosen or known))

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from deblur_lit.data.faults import DataError, refuse
 from deblur_lit.data.pairs import Pair, PairList, existing_folder, select_sequences, some
 
 SUFFIXES = (".png", ".jpg", ".jpeg")
@@ -44,25 +45,36 @@ class PairedFolder(PairList):
         nameless = folder.name  # a flat file without sequence: the split stands for it
         if subset is not None and (folder / subset).is_dir():
             folder = folder / subset
-        pairs = _find_pairs(folder, blur_folder, sharp_folder, nameless)
-        super().__init__(select_sequences(pairs, folder, sequences, exclude))
+        pairs, layout = find_pairs(folder, blur_folder, sharp_folder, nameless)
+        super().__init__(select_sequences(pairs, folder, sequences, exclude), layout)
 
 
-def _find_pairs(folder: Path, blur: str, sharp: str, nameless: str) -> list[Pair]:
-    """Detect the layout below a split and return its pairs in order of their names."""
+def find_pairs(folder: Path, blur: str, sharp: str, nameless: str) -> tuple[list[Pair], str]:
+    """Detect the layout below a split; return its pairs in order of their names, and the layout in words.
+
+    Args:
+        folder: of the split.
+        blur: name of the folders of blurred files.
+        sharp: name of the folders of sharp files.
+        nameless: sequence of flat files whose names hold none.
+
+    Raises:
+        DataError: as `PairedFolder` does.
+    """
     children = sorted(path for path in folder.iterdir() if path.is_dir())
     tops = {path.name for path in children}
     nested = [path for path in children if any((path / side).is_dir() for side in (blur, sharp, "blur_gamma"))]
     layouts = [(blur, sharp, "_")] + [("input", "target", "-")] * (blur == "blur")  # what input/ always holds
     flats = [(b, s, mark) for b, s, mark in layouts if tops & {b, s}]
     if len(flats) + bool(nested) > 1:
-        raise ValueError(f"{folder} mixes layouts ({some(sorted(tops))}); keep one copy of the data there")
+        raise DataError(f"{folder} mixes layouts ({some(sorted(tops))}); keep one copy of the data there")
     pairs = []
     for path in nested:
         sides = path / blur, path / sharp
         filled = [side.is_dir() and bool(images_by_stem(side)) for side in sides]
         if not any(filled) or ((path / "blur_gamma").is_dir() and not all(filled)):
-            raise _nothing_in(path, blur, sharp)
+            refuse(_nothing_in(path, blur, sharp))
+            continue
         pairs += [Pair(f"{path.name}/{frame}", path.name, *files) for frame, *files in match_by_name(*sides)]
     for b, s, mark in flats:
         for stem, *files in match_by_name(folder / b, folder / s):
@@ -70,10 +82,11 @@ def _find_pairs(folder: Path, blur: str, sharp: str, nameless: str) -> list[Pair
             pairs.append(Pair(f"{sequence or nameless}/{frame}", sequence or nameless, *files))
     if not pairs:
         raise _nothing_in(folder, blur, sharp)
-    return sorted(pairs)
+    tree = f"<sequence>/{{{blur},{sharp}}}/<frame>" if nested else f"{{{b},{s}}}/<sequence>{mark}<frame>"
+    return sorted(pairs), tree
 
 
-def _nothing_in(folder: Path, blur: str, sharp: str) -> ValueError:
+def _nothing_in(folder: Path, blur: str, sharp: str) -> DataError:
     """Return the error about a folder without pairs, with the likely cause where its contents tell one."""
     children = [path for path in folder.iterdir() if path.is_dir()]
     tops = {path.name for path in children}
@@ -86,20 +99,23 @@ def _nothing_in(folder: Path, blur: str, sharp: str) -> ValueError:
         cause = "; input/ and target/ of a flat copy hold `blur`: use data=gopro, or the official tree"
     elif any(images_by_stem(path) for path in children):
         cause = "; its sequences have frames alone: GOPRO_Large_all is the source frames, GOPRO_Large the pairs"
-    return ValueError(f"{folder} has no pairs of {', '.join(SUFFIXES)} in {blur}/ and {sharp}/{cause}")
+    return DataError(f"{folder} has no pairs of {', '.join(SUFFIXES)} in {blur}/ and {sharp}/{cause}")
 
 
 def match_by_name(blur: Path, sharp: Path) -> list[tuple[str, Path, Path]]:
-    """Return (stem, blurred file, sharp file) of two folders; a file without partner is a ValueError."""
+    """Return (stem, blurred file, sharp file) of two folders; a file without partner is refused."""
     blurs, sharps = images_by_stem(existing_folder(blur)), images_by_stem(existing_folder(sharp))
     for here, there, other in ((blurs, sharps, sharp), (sharps, blurs, blur)):
         if lonely := [str(path) for stem, path in here.items() if stem not in there]:
             count = f"{len(lonely)} of {len(here)} files"
-            raise ValueError(
-                f"{count} have no partner of the same name in {other}: {some(lonely)}; with {len(here)} files against "
-                f"{len(there)} complete the download, or remove these"
+            refuse(
+                DataError(
+                    f"{count} have no partner of the same name in {other}: {some(lonely)}; with {len(here)} files "
+                    f"against {len(there)} complete the download, or remove these",
+                    "partner",
+                )
             )
-    return [(stem, path, sharps[stem]) for stem, path in blurs.items()]
+    return [(stem, path, sharps[stem]) for stem, path in blurs.items() if stem in sharps]
 
 
 def images_by_stem(folder: Path) -> dict[str, Path]:
@@ -108,6 +124,6 @@ def images_by_stem(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.suffix.lower() in SUFFIXES and not path.name.startswith("."):
             if path.stem in images:
-                raise ValueError(f"{images[path.stem]} and {path} have one name; remove one of them")
+                raise DataError(f"{images[path.stem]} and {path} have one name; remove one of them")
             images[path.stem] = path
     return images

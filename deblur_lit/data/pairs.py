@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from deblur_lit.data.faults import DataError
 from deblur_lit.data.images import RGB, ImageError, image_size, read_rgb
 
 _SHOWN = 3  # names that an error lists before it stops
@@ -31,14 +32,19 @@ class PairList:
         pairs: the files of each pair.
         names: `<sequence>/<frame>` of each pair.
         sequences: the sequence of each pair, one per item.
+        layout: how the files lie on disk, in words.
+
+    Raises:
+        DataError: if two pairs have one name.
     """
 
-    def __init__(self, pairs: Sequence[Pair]) -> None:
+    def __init__(self, pairs: Sequence[Pair], layout: str) -> None:
         self.pairs = list(pairs)
         self.names = [pair.name for pair in pairs]
         if twice := [name for name, count in Counter(self.names).items() if count > 1]:
-            raise ValueError(f"pairs need names of their own, found twice: {some(twice)}")
+            raise DataError(f"pairs need names of their own, found twice: {some(twice)}")
         self.sequences = [pair.sequence for pair in pairs]
+        self.layout = layout
         self._sizes: dict[int, tuple[int, int]] = {}
         self._fingerprint = ""
 
@@ -62,11 +68,7 @@ class PairList:
         """
         pair = self.pairs[index]
         blur, sharp = read_rgb(pair.blur), read_rgb(pair.sharp)
-        if blur.shape != sharp.shape:
-            raise ImageError(
-                f"{pair.blur} is {_shape(blur)} but {pair.sharp} is {_shape(sharp)} (width x height); "
-                "a pair needs one size, replace or remove it"
-            )
+        check_sizes(pair, blur, sharp)
         bottom = blur.shape[0] if height is None else top + height
         right = blur.shape[1] if width is None else left + width
         if not (0 <= top < bottom <= blur.shape[0] and 0 <= left < right <= blur.shape[1]):
@@ -89,6 +91,16 @@ class PairList:
                     digest.update(_edges(path))
             self._fingerprint = digest.hexdigest()
         return self._fingerprint
+
+
+def check_sizes(pair: Pair, blur: RGB, sharp: RGB) -> None:
+    """Raise an ImageError if the two images of a pair differ in size."""
+    if blur.shape != sharp.shape:
+        raise ImageError(
+            f"{pair.blur} is {_shape(blur)} but {pair.sharp} is {_shape(sharp)} (width x height); "
+            "a pair needs one size, replace or remove it",
+            "size",
+        )
 
 
 def existing_folder(folder: Path) -> Path:
@@ -138,8 +150,20 @@ def select_sequences(
     kept = known if sequences is None else set(sequences)
     chosen = [pair for pair in pairs if pair.sequence in kept and pair.sequence not in exclude]
     if not chosen:
-        raise ValueError(f"{folder}: no pair is left of its {len(known)} sequences; keep some")
+        raise DataError(f"{folder}: no pair is left of its {len(known)} sequences; keep some")
     return chosen
+
+
+def shared_sequences(sequences: Iterable[str], others: Iterable[str]) -> list[str]:
+    """Return the sequences that are in both of two splits, sorted.
+
+    A bare number names a sequence within its split alone: clip 000 of REDS' train and of its val are two clips.
+
+    Example:
+        >>> shared_sequences(["GOPR0372_07_00", "000"], ["GOPR0372_07_00", "000"])
+        ['GOPR0372_07_00']
+    """
+    return sorted(name for name in {*sequences} & {*others} if not name.isdecimal())
 
 
 def _edges(path: Path) -> bytes:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from deblur_lit.data.faults import DataError, refuse
 from deblur_lit.data.pairs import Pair, PairList, existing_folder, nearest, select_sequences, some
 
 _LAST_SCENE = 234  # later numbers are of the Tele extension
@@ -24,7 +25,8 @@ class RealBlur(PairList):
             both sides, 182 pairs that teach next to nothing, kept by the authors and by those who compare.
 
     Raises:
-        FileNotFoundError: if the folder, the list or a listed file is missing.
+        FileNotFoundError: if the folder or the list is missing.
+        DataError: if a listed file is missing.
         ValueError: if a line of the list is not a pair of this kind, is of the Tele extension or stands twice, or
             a scene is unknown.
 
@@ -43,13 +45,19 @@ class RealBlur(PairList):
         folder = existing_folder(Path(root))
         listed = _read_list(folder / f"RealBlur_{kind}_{split}_list.txt", kind)
         pairs = [pair for pair in listed if reference_pairs or not pair.name.endswith("/1")]
-        super().__init__(select_sequences(pairs, folder, sequences, exclude))
-        missing = [str(path) for pair in self.pairs for path in (pair.blur, pair.sharp) if not path.is_file()]
+        chosen = select_sequences(pairs, folder, sequences, exclude)
+        missing = [path for pair in chosen for path in (pair.blur, pair.sharp) if not path.is_file()]
         if missing:
-            raise FileNotFoundError(
-                f"{folder}: {len(missing)} files of the {split} list are missing: {some(missing)}. "
-                "Unpack the whole archive, or set data.root to the folder that holds the lists"
+            refuse(
+                DataError(
+                    f"{folder}: {len(missing)} files of the {split} list are missing: {some(map(str, missing))}. "
+                    "Unpack the whole archive, or set data.root to the folder that holds the lists",
+                    "missing",
+                )
             )
+        lost = set(missing)
+        there = [pair for pair in chosen if not {pair.blur, pair.sharp} & lost]
+        super().__init__(there, f"the authors' list, RealBlur-{kind}_.../<scene>/{{gt,blur}}")
 
 
 def _read_list(path: Path, kind: str) -> list[Pair]:
@@ -67,17 +75,17 @@ def _read_list(path: Path, kind: str) -> list[Pair]:
             continue
         match = line_of_kind.fullmatch(line.strip())
         if match is None:
-            raise ValueError(
+            raise DataError(
                 f"{path}, line {number}: {line!r} is not a sharp and a blurred file of RealBlur-{kind}; "
                 "take the list from the authors' archive"
             )
         sharp, _, scene, frame, blur = match.groups()
         if not re.fullmatch(r"scene\d{3}", scene) or int(scene[5:]) > _LAST_SCENE:
-            raise ValueError(
+            raise DataError(
                 f"{path}, line {number}: {scene} is of the Tele extension, no part of what papers score; "
                 "take the list without Tele in its name"
             )
         if (scene, int(frame)) in found:
-            raise ValueError(f"{path}, line {number}: {scene}/{frame} is listed twice")
+            raise DataError(f"{path}, line {number}: {scene}/{frame} is listed twice")
         found[scene, int(frame)] = Pair(f"{scene}/{frame}", scene, path.parent / blur, path.parent / sharp)
     return [found[key] for key in sorted(found)]

@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from pathlib import Path
 
+from deblur_lit.data.faults import DataError, refuse
 from deblur_lit.data.paired_folder import match_by_name
 from deblur_lit.data.pairs import Pair, PairList, existing_folder, select_sequences, some
 
@@ -49,19 +50,22 @@ class Reds(PairList):
             blur, sharp, numbers = *copies, COPIED_CLIPS
         clips, partners = (_clips(existing_folder(side), numbers) for side in (blur, sharp))
         if alone := set(clips) ^ set(partners):
-            raise ValueError(
-                f"{blur} has {len(clips)} clips, {sharp} {len(partners)}: {some(sorted(alone))} lack their partner; "
-                "complete the download, or remove them"
+            refuse(
+                DataError(
+                    f"{blur} has {len(clips)} clips, {sharp} {len(partners)}: {some(sorted(alone))} lack their "
+                    "partner; complete the download, or remove them",
+                    "partner",
+                )
             )
         pairs = [
             Pair(f"{clip}/{frame}", clip, *files)
-            for clip in clips
+            for clip in sorted({*clips} & {*partners})
             for frame, *files in match_by_name(blur / clip, sharp / clip)
             if split not in tenth or frame.endswith("9")
         ]
         if not pairs:
-            raise ValueError(f"{blur} holds no clips of images, such as 000/00000000.png")
-        super().__init__(select_sequences(pairs, blur, sequences, exclude))
+            raise DataError(f"{blur} holds no clips of images, such as 000/00000000.png")
+        super().__init__(select_sequences(pairs, blur, sequences, exclude), f"{blur.name}/<clip>/<frame>")
 
 
 def _side(root: Path, split: str, side: str) -> Path:

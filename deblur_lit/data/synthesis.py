@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from deblur_lit.data.images import RGB
+from deblur_lit.data.response import GAMMA
 
 Response = Literal["identity", "gamma"]
 
-GAMMA = 2.2  # exponent from encoded to linear light; GoPro's authors approximate their camera by it
 _SLACK = 3  # pixels of the margin that bicubic sampling (2) and second-order terms of the motion (1) may touch
 
 

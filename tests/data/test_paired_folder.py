@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from deblur_lit.config import build, compose
+from deblur_lit.data.faults import DataError
 from deblur_lit.data.images import ImageError, read_rgb, write_png
 from deblur_lit.data.paired_folder import PairedFolder
 from deblur_lit.data.realblur import RealBlur
@@ -281,7 +282,7 @@ def test_realblur_names_a_missing_list_file_or_pair(realblur: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"no list RealBlur_R_test_list\.txt; did you mean 'RealBlur_J"):
         RealBlur(realblur, "test", kind="R")
     next(realblur.glob("*/scene002/blur/*")).unlink()
-    with pytest.raises(FileNotFoundError, match=r"1 files of the test list are missing: .*scene002/blur/blur_2\.png"):
+    with pytest.raises(DataError, match=r"1 files of the test list are missing: .*scene002/blur/blur_2\.png"):
         RealBlur(realblur, "test")
 
 
