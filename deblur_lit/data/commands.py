@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from importlib import import_module
 
 COMMANDS = {  # name: module with `add_arguments` and `run`, and what it does
+    "prepare": ("prepare_command", "say where a data set is found; download, unpack and recognise it"),
     "check": ("check_command", "the data doctor: look at every file of a data set, and list what is wrong"),
     "cache": ("cache_command", "decode a data set once into memory-mapped frames, which training then reads"),
 }

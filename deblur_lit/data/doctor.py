@@ -171,7 +171,8 @@ def _notice_other_files(report: Report, root: Path, opened: dict[str, PairList])
     for path in sorted(root.rglob("*")) if root.is_dir() else []:
         if path.is_symlink():
             links.append(str(path))
-        if path in used or not path.is_file():
+        hidden = any(part.startswith(".") for part in path.relative_to(root).parts)
+        if path in used or hidden or not path.is_file():
             continue
         if path.suffix.lower() in SUFFIXES:
             spare.append(str(path.relative_to(root)))
