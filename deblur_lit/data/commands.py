@@ -7,6 +7,8 @@ from importlib import import_module
 COMMANDS = {  # name: module with `add_arguments` and `run`, and what it does
     "prepare": ("prepare_command", "say where a data set is found; download, unpack and recognise it"),
     "check": ("check_command", "the data doctor: look at every file of a data set, and list what is wrong"),
+    "show": ("show_command", "draw a contact sheet of pairs, crops and differences"),
+    "synthesize": ("synthesize_command", "make pairs from a fast video, from frames or from sharp photographs"),
     "cache": ("cache_command", "decode a data set once into memory-mapped frames, which training then reads"),
 }
 

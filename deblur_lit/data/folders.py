@@ -62,7 +62,7 @@ class Folders(PairList):
             pairs, layout = _find(folder, blur, sharp, split)
         else:
             pairs, layout = _find(folder, blur, sharp, "images")
-            pairs = _divide(pairs, folder, val_share, test_share)[split]
+            pairs = divide(pairs, folder, val_share, test_share)[split]
         super().__init__(select_sequences(pairs, folder, sequences, exclude), layout)
 
 
@@ -109,14 +109,14 @@ def _match(blur: Path, sharp: Path, top: str) -> list[Pair]:
     if blur.resolve() == sharp.resolve():
         raise DataError(f"{blur} would be blurred and sharp side: set data.pairs.blur and data.pairs.sharp apart")
     pairs = []
-    for name in sorted(blurs, key=_natural):
+    for name in sorted(blurs, key=natural_key):
         sequence, _, frame = name.rpartition("/")
         sequence = sequence or top
         pairs.append(Pair(f"{sequence}/{frame}", sequence, blurs[name], sharps[name]))
     return pairs
 
 
-def _natural(name: str) -> list[str | int]:
+def natural_key(name: str) -> list[str | int]:
     """Return a sorting key in which numbers count as numbers."""
     return [int(part) if odd % 2 else part for odd, part in enumerate(re.split(r"(\d+)", name))]
 
@@ -164,8 +164,13 @@ def _common_beginning(words: list[str]) -> str:
     return ""
 
 
-def _divide(pairs: list[Pair], folder: Path, val_share: float, test_share: float) -> dict[str, list[Pair]]:
-    """Return the pairs of each split, cut in whole blocks."""
+def divide(pairs: list[Pair], folder: Path, val_share: float, test_share: float) -> dict[str, list[Pair]]:
+    """Return the pairs of each split, cut in whole blocks as `Folders` says.
+
+    Raises:
+        DataError: if there are too few; names `folder`.
+        ValueError: if the shares leave nothing to train on.
+    """
     if not (0 < val_share < 1 and 0 < test_share < 1 and val_share + test_share < 1):
         raise ValueError(f"val_share={val_share} and test_share={test_share} must be above 0 and below 1 in sum")
     sequences = list(dict.fromkeys(pair.sequence for pair in pairs))

@@ -79,12 +79,26 @@ def write_png(path: str | Path, image: RGB) -> None:
         OSError: if the folder cannot be written or the disk is full; an older file then stays as it was.
     """
     path = Path(path)
+    _check_image(path, image)
+    _write(path, cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1].tobytes())
+
+
+def write_jpeg(path: str | Path, image: RGB, quality: int) -> None:
+    """Write (H, W, 3) uint8 RGB as JPEG of a quality from 1 to 100; as `write_png` otherwise."""
+    _check_image(Path(path), image)
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality]
+    _write(Path(path), cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)[1].tobytes())
+
+
+def _check_image(path: Path, image: RGB) -> None:
     if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ValueError(f"{path}: expected a (H, W, 3) uint8 image, got {image.shape} {image.dtype}")
-    data = cv2.imencode(".png", cv2.cvtColor(image, cv2.COLOR_RGB2BGR))[1]
+
+
+def _write(path: Path, data: bytes) -> None:
     beside = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
-        beside.write_bytes(data.tobytes())
+        beside.write_bytes(data)
         beside.replace(path)
     except OSError as error:
         remedy = f"{error.strerror}; free some space or choose another folder"

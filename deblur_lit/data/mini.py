@@ -21,10 +21,10 @@ from rich.progress import track
 
 from deblur_lit.data import synthesis
 from deblur_lit.data.images import RGB, read_rgb, write_png
-from deblur_lit.data.synthesis import Camera, Response, synthesize
+from deblur_lit.data.synthesis import Camera, ResponseName, synthesize
 
 SCENES = Path(__file__).with_name("scenes")
-NAMES: dict[Response, str] = {"identity": "mini", "gamma": "mini_gamma"}  # what results are filed under
+NAMES: dict[str, str] = {"identity": "mini", "gamma": "mini_gamma"}  # what results are filed under
 _INSTALLED = "scikit-image"  # the one package whose photographs are read where they are installed
 
 
@@ -56,7 +56,7 @@ class Mini:
     """
 
     name: str
-    response: Response
+    response: ResponseName
     splits: Mapping[str, Sequence[str]]
     pairs_per_scene: Mapping[str, int]
     frame_size: tuple[int, int]

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import torch
@@ -11,8 +11,10 @@ from torch import Tensor
 from deblur_lit.data.images import RGB
 from deblur_lit.data.response import GAMMA
 
-Response = Literal["identity", "gamma"]
+ResponseName = Literal["identity", "gamma"]
+Response = ResponseName | Tensor  # or a curve: light of each level from 0 to 255, (256,), increasing
 
+RESPONSES = ("identity", "gamma")
 _SLACK = 3  # pixels of the margin that bicubic sampling (2) and second-order terms of the motion (1) may touch
 
 
@@ -74,7 +76,7 @@ def synthesize(
         photograph: (H, W, 3) uint8, sharp at pixel level.
         generator: on the CPU; the only source of randomness.
         camera: ranges of the motion; `Camera()` by default.
-        response: `identity` averages encoded values, `gamma` averages linear light.
+        response: `identity` averages encoded values, `gamma` and a curve average light.
         foreground: photograph of the same shape; a soft-edged blob of it moves in front, along its own path.
 
     Returns:
@@ -94,8 +96,7 @@ def synthesize(
     """
     camera = camera or Camera()
     _check(photograph, camera.margin, "photograph")
-    if response not in get_args(Response):
-        raise ValueError(f"response={response!r} is unknown; there is {' and '.join(get_args(Response))}")
+    check_response(response)
     height, width = photograph.shape[:2]
     frames = _draw_odd(camera.frames, generator)
     path = draw_path(frames, camera.speed, camera, (height, width), generator)
@@ -205,7 +206,8 @@ def expose(video: Tensor, response: Response) -> Tensor:
 
     Args:
         video: (M, C, H, W) float32 in [0, 255], encoded values.
-        response: `identity` averages them as they are, `gamma` in linear light.
+        response: `identity` averages them as they are, `gamma` in linear light, a curve (256,) in the light that it
+            gives for each level; values of `video` are then whole numbers.
 
     Returns:
         (C, H, W) float32 in [0, 255], encoded values, not rounded.
@@ -215,9 +217,23 @@ def expose(video: Tensor, response: Response) -> Tensor:
         >>> expose(edge, "identity").item(), round(expose(edge, "gamma").item(), 1)
         (127.5, 186.1)
     """
+    if isinstance(response, Tensor):
+        light = response[video.long()].mean(dim=0)
+        above = torch.searchsorted(response, light).clamp(1, len(response) - 1)
+        dark, bright = response[above - 1], response[above]
+        return above - 1 + (light - dark) / (bright - dark)
     if response == "identity":
         return video.mean(dim=0)
     return (video / 255).pow(GAMMA).mean(dim=0).pow(1 / GAMMA) * 255
+
+
+def check_response(response: Response) -> None:
+    """Raise a ValueError if `response` is no known name and no curve of 256 increasing values."""
+    if isinstance(response, Tensor):
+        if response.shape != (256,) or not bool((response.diff() > 0).all()):
+            raise ValueError(f"a response curve has 256 increasing values, one per level; this has {len(response)}")
+    elif response not in RESPONSES:
+        raise ValueError(f"response={response!r} is unknown; there is {' and '.join(RESPONSES)}")
 
 
 def _draw(bounds: tuple[float, float], generator: torch.Generator) -> float:
