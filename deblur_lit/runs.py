@@ -34,6 +34,7 @@ IGNORED = (
     "run_dir",
     "card.*",
     "data.official*",
+    "data.module.response",
     "*.title",
     "logger",
     "logger.*",

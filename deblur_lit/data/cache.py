@@ -162,6 +162,9 @@ def build(pairs: PairList, folder: Path, jobs: int = 1) -> Built:
             part.unlink()  # of a build that was killed: this process holds the lock
         all_shards = shards(pairs)
         todo = [shard for shard in all_shards if not _is_complete(pairs, folder, shard)]
+        for shard in all_shards:
+            if shard not in todo:
+                _note_times(pairs, folder, shard)
         _check_space(pairs, todo, folder)
         stop = threading.Event()
         with (
@@ -233,6 +236,21 @@ def _is_complete(pairs: PairList, folder: Path, shard: Shard) -> bool:
         for paths, entry in zip(files, index, strict=True)
         for path, known in zip(paths, entry["files"], strict=True)
     )
+
+
+def _note_times(pairs: PairList, folder: Path, shard: Shard) -> None:
+    """Write the times of files whose contents were found to be the same, so that they need not be read again."""
+    index = _read_index(folder, shard.key)
+    changed = False
+    for number, entry in zip(shard.indices, index, strict=True):
+        for path, known in zip(_files(pairs.pairs[number]), entry["files"], strict=True):
+            time = path.stat().st_mtime_ns
+            changed = changed or known["mtime_ns"] != time
+            known["mtime_ns"] = time
+    if changed:
+        beside = folder / f".{shard.key}.{os.getpid()}.part"
+        beside.write_text(json.dumps(index), encoding="utf-8")
+        beside.replace(folder / f"{shard.key}.json")
 
 
 def _read_index(folder: Path, key: str) -> list[dict[str, Any]]:

@@ -16,11 +16,6 @@ GAIN = 4  # of differences, which lie around middle grey
 COLUMNS = ("blur", "sharp", f"difference x{GAIN}", "blur, crop", "sharp, crop", f"difference x{GAIN}")
 
 
-def evenly(pairs: PairList, number: int) -> list[int]:
-    """Return the indices of so many pairs, evenly spread over a split."""
-    return sorted({round(place) for place in np.linspace(0, len(pairs) - 1, min(number, len(pairs)))})
-
-
 def contact_sheet(pairs: PairList, indices: Sequence[int], crop_size: int, seed: int) -> RGB:
     """Draw one row for each pair.
 

@@ -8,12 +8,14 @@ from lightning import LightningDataModule
 
 from deblur_lit.data.cache import CachedPairs, open_cached
 from deblur_lit.data.faults import DataError
-from deblur_lit.data.pairs import PairList, shared_sequences, some
+from deblur_lit.data.pairs import PairList, evenly, shared_sequences, some
+from deblur_lit.data.response import Verdict, conservation, verdict
 from deblur_lit.data.sampler import EpochBatchSampler, Loader, ResumableLoader
 from deblur_lit.data.samples import Crops, Frames, collate
 from deblur_lit.data.transforms import PairTransform
 
 WORTH_CACHING = 2e8  # bytes of decoded frames
+RESPONSE_SAMPLE = 8  # training pairs that are looked at when a run starts
 
 
 class OpenPairs(Protocol):
@@ -51,6 +53,8 @@ class DeblurDataModule(LightningDataModule):
         seed: of order, crops and augmentation.
         augment: applied to each crop.
         repeat: passes over the training images in one epoch.
+        response: what the blurred frames of the data set average, `linear` or `gamma`: a sample of the training
+            frames is checked for it. None where that is not known.
         cache: folder of decoded frames (`deblur-lit data cache`); None is the default one. What is not there is
             read from the files.
 
@@ -73,6 +77,7 @@ class DeblurDataModule(LightningDataModule):
         seed: int,
         augment: PairTransform,
         repeat: int = 1,
+        response: Verdict | None = None,
         cache: str | Path | None = None,
     ) -> None:
         super().__init__()
@@ -94,6 +99,7 @@ class DeblurDataModule(LightningDataModule):
         self.seed = seed
         self.augment = augment
         self.repeat = repeat
+        self.response = response
         self.cache = Path(cache).expanduser() if cache else None
         self._opened: dict[str, PairList] = {}
         self._loaders: list[Loader] = []
@@ -159,15 +165,21 @@ class DeblurDataModule(LightningDataModule):
 
         Raises:
             FileNotFoundError: if the data are not there.
-            ValueError: if files lack their partner, there is no training split, or a sequence to hold out is
-                unknown or trained on.
+            DataError: if files lack their partner, a sequence is trained on and validated or tested on, or the
+                blurred frames are another version of the data set.
+            ValueError: if there is no training split, or a sequence to hold out is unknown.
         """
         if stage == "test":
             self._pairs("test", self.test)
         elif stage == "fit":
             train = self.train_pairs.sequences
-            if self.has_validation and (both := shared_sequences(train, self.val_pairs.sequences)):
+            val = self.val_pairs.sequences if self.has_validation else []
+            if both := shared_sequences(train, val):
                 raise DataError(f"data.val: {some(both)} would be both trained and validated on", "leak")
+            if both := shared_sequences([*train, *val], self._test_sequences()):
+                where = f"{self._folder()}: {some(both)} would be both trained and tested on"
+                raise DataError(f"{where}; keep it in one of the two", "leak")
+            self._check_response()
             if self.trainer and not self.has_validation:
                 self.trainer.limit_val_batches = 0
 
@@ -215,6 +227,24 @@ class DeblurDataModule(LightningDataModule):
 
     def _folder(self) -> Path:
         return Path(self.root) if isinstance(self.root, str | Path) else self.root.root()
+
+    def _test_sequences(self) -> list[str]:
+        """Return the names in the test split, none where it is not there: training does not need it."""
+        try:
+            return self.test_pairs.sequences
+        except FileNotFoundError:
+            return []
+
+    def _check_response(self) -> None:
+        """Refuse frames that average linear light for encoded values, or the reverse."""
+        pairs = self.train_pairs
+        if self.response is None:
+            return
+        found = verdict([conservation(*pairs.read(index)) for index in evenly(len(pairs), RESPONSE_SAMPLE)])
+        if found not in (self.response, "undecidable"):
+            is_not = f"the blurred frames are {found}, those of {self.title} are {self.response}"
+            remedy = "take those of the other version; `deblur-lit data check` looks at all of them"
+            raise DataError(f"{self._folder()}: {is_not}: {remedy}", "response")
 
     def _pairs(self, use: str, split: str, **selection: Sequence[str]) -> PairList:
         if use not in self._opened:

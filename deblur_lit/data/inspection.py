@@ -11,7 +11,7 @@ import numpy as np
 
 from deblur_lit.data.faults import DataError
 from deblur_lit.data.images import RGB, ImageError, read_rgb
-from deblur_lit.data.pairs import Pair, PairList, check_sizes
+from deblur_lit.data.pairs import Pair, PairList, check_sizes, evenly
 from deblur_lit.data.response import Conservation, conservation
 
 SAMPLED = 12  # frames of a sequence, evenly spread, of which sharpness and light are measured
@@ -57,11 +57,7 @@ def _sample(sequences: Sequence[str]) -> set[int]:
     members: dict[str, list[int]] = defaultdict(list)
     for index, sequence in enumerate(sequences):
         members[sequence].append(index)
-    return {
-        indices[round(place)]
-        for indices in members.values()
-        for place in np.linspace(0, len(indices) - 1, min(SAMPLED, len(indices)))
-    }
+    return {indices[place] for indices in members.values() for place in evenly(len(indices), SAMPLED)}
 
 
 def _inspect(pair: Pair, sampled: bool, size: tuple[int, ...] | None, alike: re.Pattern[str] | None) -> Seen:

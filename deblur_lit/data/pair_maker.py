@@ -84,8 +84,8 @@ def plan(recipe: Recipe, sources: list[Source], folder: Path, val_share: float, 
             jobs.append(Job(source, exposure, place / blur, place / f"sharp/{number}.png"))
         if not any(job.sharp.is_relative_to(folder / split) for job in jobs):
             raise DataError(
-                f"{sources[0].path}: no exposure is left for {split} that shares no frame with another split; give more "
-                "frames, larger shares or a larger --stride, or set --split"
+                f"{sources[0].path}: no exposure is left for {split} that shares no frame with another split; give "
+                "more frames, larger shares or a larger --stride, or set --split"
             )
     return jobs
 

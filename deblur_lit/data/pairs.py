@@ -139,6 +139,16 @@ def some(names: Iterable[str]) -> str:
     return ", ".join(names[:_SHOWN]) + more
 
 
+def evenly(length: int, number: int) -> list[int]:
+    """Return up to `number` indices below `length`, evenly spread, the first and the last among them.
+
+    Example:
+        >>> evenly(10, 4), evenly(2, 4)
+        ([0, 3, 6, 9], [0, 1])
+    """
+    return [round(place) for place in np.linspace(0, length - 1, min(number, length))]
+
+
 def select_sequences(
     pairs: Sequence[Pair], folder: Path, sequences: Collection[str] | None, exclude: Collection[str]
 ) -> list[Pair]:

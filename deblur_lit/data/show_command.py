@@ -23,8 +23,9 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         ValueError, OSError: for a name or split that does not exist, a pair that cannot be read, a full disk.
     """
-    from deblur_lit.data.contact_sheet import contact_sheet, evenly
+    from deblur_lit.data.contact_sheet import contact_sheet
     from deblur_lit.data.images import write_png
+    from deblur_lit.data.pairs import evenly
 
     data = data_config(options.name, options.root)
     if options.pairs < 1 or (options.crop is not None and options.crop < 1):
@@ -32,7 +33,7 @@ def run(options: argparse.Namespace) -> int:
     split = chosen_splits(data, [options.split] if options.split else None)[0]
     pairs = open_split(data, split)
     path = options.to or Path(f"{options.name}-{split}.png")
-    sheet = contact_sheet(pairs, evenly(pairs, options.pairs), options.crop or data.crop_size, options.seed)
+    sheet = contact_sheet(pairs, evenly(len(pairs), options.pairs), options.crop or data.crop_size, options.seed)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_png(path, sheet)
     print(f"{path}: {min(options.pairs, len(pairs))} of {len(pairs)} pairs of {data.title} {split}", flush=True)

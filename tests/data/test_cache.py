@@ -132,6 +132,18 @@ def test_a_copy_of_the_data_finds_its_frames(root: Path, folder: Path) -> None:
     assert cached.cached == 6
 
 
+def test_a_build_notes_the_times_of_a_copy(root: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build(train(root), folder)
+    copy = root.with_name("copy")
+    shutil.copytree(root, copy, copy_function=shutil.copyfile)
+    assert build(train(copy), folder)[:2] == (0, 6)
+    hashed: list[Path] = []
+    monkeypatch.setattr(cache, "_sha256", hashed.append)
+    cached = open_cached(train(copy), folder)
+    assert isinstance(cached, CachedPairs)
+    assert (cached.cached, hashed) == (6, [])
+
+
 def change(path: Path) -> None:
     """Change a file and keep its length."""
     data = bytearray(path.read_bytes())
@@ -269,6 +281,27 @@ def test_batches_do_not_depend_on_the_cache(workers: int, root: Path, folder: Pa
     before = batches()
     build(train(root), folder)
     assert batches() == before
+
+
+def test_ranks_share_one_cache_and_the_batches_of_one_rank(root: Path, folder: Path) -> None:
+    build(train(root), folder)
+    words = ["data=gopro", f"data.root={root}", "data.val=none", "data.crop_size=16", "data.batch_size=2"]
+    node = compose("train", [*words, "data.num_workers=0", f"data.module.cache={folder}"]).data.module
+
+    def samples(rank: int, ranks: int) -> list[tuple[str, bytes]]:
+        data = instantiate(node)
+        data._rank = lambda: (rank, ranks)
+        found = [
+            (name, blur.numpy().tobytes() + sharp.numpy().tobytes())
+            for batch in data.train_dataloader()
+            for name, blur, sharp in zip(batch["name"], batch["blur"], batch["sharp"], strict=True)
+        ]
+        assert isinstance(data.train_pairs, CachedPairs)
+        return found
+
+    shares = [samples(rank, 2) for rank in range(2)]
+    assert [len(share) for share in shares] == [3, 3]
+    assert sorted(shares[0] + shares[1]) == sorted(samples(0, 1))
 
 
 def test_training_says_what_a_cache_would_save(

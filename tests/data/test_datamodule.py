@@ -13,9 +13,12 @@ from torch import Tensor, nn
 
 from deblur_lit.config import compose, stems
 from deblur_lit.data.datamodule import DeblurDataModule, Recipe
-from deblur_lit.data.images import ImageError
+from deblur_lit.data.faults import DataError
+from deblur_lit.data.images import ImageError, write_png
+from deblur_lit.data.mini import read_scene
 from deblur_lit.data.paired_folder import PairedFolder
 from deblur_lit.data.pairs import PairList
+from deblur_lit.data.synthesis import Camera, synthesize
 from deblur_lit.data.transforms import PairTransform
 from deblur_lit.tensors import Batch
 
@@ -135,6 +138,36 @@ def test_train_and_validation_share_no_sequence(root: Path) -> None:
     assert data.has_validation
     assert set(data.train_pairs.sequences) == {"a", "b"}
     assert set(data.val_pairs.sequences) == {"c"}
+
+
+@pytest.mark.parametrize("val", [["c"], "none"])
+def test_a_scene_that_is_tested_on_is_never_trained_on(val: Any, make_tree: MakeTree) -> None:
+    data = make_data(make_tree({"train": {"a": 1, "b": 1, "c": 1}, "test": {"b": 1, "d": 1}}), val=val)
+    with pytest.raises(DataError, match="b would be both trained and tested on") as refused:
+        data.setup("fit")
+    assert refused.value.kind == "leak"
+
+
+def test_clips_with_bare_numbers_are_told_apart_by_their_split(make_tree: MakeTree) -> None:
+    make_data(make_tree({"train": {"000": 1, "001": 1}, "test": {"000": 1}}), val=["001"]).setup("fit")
+
+
+@pytest.mark.parametrize("expected", ["linear", "gamma", None])
+def test_the_other_version_of_the_blur_is_not_trained_on(expected: Any, tmp_path: Path) -> None:
+    for number, scene in enumerate(("facade", "moss", "boats")):
+        generator = torch.Generator().manual_seed(number)
+        blur, sharp = synthesize(read_scene(scene)[0], generator, Camera(speed=(1.0, 1.3)), "gamma")
+        for side, image in (("blur", blur), ("sharp", sharp)):
+            folder = tmp_path / "train" / scene / side
+            folder.mkdir(parents=True)
+            write_png(folder / "000001.png", image)
+    data = make_data(tmp_path, val=["boats"], response=expected)
+    if expected != "linear":
+        data.setup("fit")
+        return
+    with pytest.raises(DataError, match="blurred frames are gamma, those of Tiny are linear") as refused:
+        data.setup("fit")
+    assert refused.value.kind == "response"
 
 
 @pytest.mark.parametrize("val", ["none", None, []])
