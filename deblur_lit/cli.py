@@ -9,7 +9,7 @@ PASSED_ON = {  # commands whose words their own module reads
     "train": "train one row, or with -m a sweep (same as python -m deblur_lit.train)",
     "reproduce": "make a table of the paper (same as python -m deblur_lit.reproduce)",
     "report": "write and print a table from run folders (same as python -m deblur_lit.report)",
-    "data": "cache a data set, for training to read it fast",
+    "data": "prepare, check, show, synthesize and cache data sets",
     "bench": "compare speeds side by side in one run",
 }
 
