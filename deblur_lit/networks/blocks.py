@@ -105,11 +105,45 @@ def rename(key: str, renaming: Renaming) -> str:
 
 
 class GlobalPool(nn.Module):
-    """The one global average pool of this package: (B, C, H, W) to (B, C, 1, 1)."""
+    """The one global average pool of this package: (B, C, H, W) to (B, C, 1, 1).
+
+    Training pools crops and testing pools whole frames, whose means are distributed otherwise. With a `kernel` it pools
+    a window of about the training size around each position instead: (B, C, H, W) to the same shape, in float32 at
+    least. Where the window covers the features it is the global pool again, bit for bit. `tlc.use_local_pools` sets it.
+
+    Attributes:
+        kernel: (height, width) of the window in positions of the features, None for the global mean.
+
+    Source: Chu et al., ECCV 2022, arXiv:2112.04491 (the local window and its border).
+    """
+
+    kernel: tuple[int, int] | None = None
 
     def forward(self, features: Tensor) -> Tensor:
-        """Return the mean over height and width."""
-        return features.mean(dim=(2, 3), keepdim=True)
+        """Return the mean over height and width, or over the window around each position."""
+        height, width = features.shape[-2:]
+        if self.kernel is None or (self.kernel[0] >= height and self.kernel[1] >= width):
+            return features.mean(dim=(2, 3), keepdim=True)
+        return _local_mean(features, min(self.kernel[0], height), min(self.kernel[1], width))
+
+
+def _local_mean(features: Tensor, rows: int, columns: int) -> Tensor:
+    """Return the mean of the window around each position; positions at the border share the outermost window."""
+    height, width = features.shape[-2:]
+    with torch.autocast(features.device.type, enabled=False):  # sums of a frame overflow float16
+        exact = features if features.dtype == torch.float64 else features.float()
+        centre = exact.mean(dim=(2, 3), keepdim=True)  # sums about zero keep their digits
+        mean = _sliding_mean(_sliding_mean(exact - centre, rows, dim=2), columns, dim=3) + centre
+    down, right = height - mean.shape[2], width - mean.shape[3]
+    padded = F.pad(mean, (right // 2, right - right // 2, down // 2, down - down // 2), mode="replicate")
+    return padded.to(features.dtype)
+
+
+def _sliding_mean(features: Tensor, length: int, dim: int) -> Tensor:
+    sums = features.cumsum(dim)
+    count = features.shape[dim] - length
+    first, later = sums.narrow(dim, length - 1, 1), sums.narrow(dim, length, count) - sums.narrow(dim, 0, count)
+    return torch.cat([first, later], dim) / length
 
 
 class ResidualBlock(nn.Module):
