@@ -9,6 +9,7 @@ PASSED_ON = {  # commands whose words their own module reads
     "train": "train one row, or with -m a sweep (same as python -m deblur_lit.train)",
     "reproduce": "make a table of the paper (same as python -m deblur_lit.reproduce)",
     "report": "write and print a table from run folders (same as python -m deblur_lit.report)",
+    "score": "score restored images against sharp ones by every protocol of the literature",
     "data": "prepare, check, show, synthesize and cache data sets",
     "bench": "compare speeds side by side in one run",
 }
@@ -46,6 +47,10 @@ def _pass_on(command: str, words: list[str]) -> int:
         from deblur_lit.report.__main__ import main as report
 
         return report(words)
+    if command == "score":
+        from deblur_lit.score import main as score
+
+        return score(words)
     if command == "data":
         from deblur_lit.data.commands import main as data
 

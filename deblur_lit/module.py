@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from deblur_lit.metrics.psnr import PSNRUint8
-from deblur_lit.metrics.ssim import SSIMMatlabVolume
+from deblur_lit.metrics.mean import MeanOverImages
+from deblur_lit.metrics.psnr import psnr_uint8
+from deblur_lit.metrics.ssim import ssim_matlab_volume
 from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.tensors import Batch
 
@@ -52,8 +53,8 @@ class DeblurModule(LightningModule):
         self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         if compile:
             self.network.compile()
-        self.psnr = PSNRUint8()
-        self.ssim = SSIMMatlabVolume()
+        self.psnr = MeanOverImages(psnr_uint8)
+        self.ssim = MeanOverImages(ssim_matlab_volume)
 
     def forward(self, blur: Tensor) -> Tensor:
         """Restore (B, 3, H, W) in [0, 1] to the same shape, not clamped."""

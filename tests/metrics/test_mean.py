@@ -1,5 +1,7 @@
 """The score of a data set: any batch size, any number of ranks, any precision of the module around it."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -7,11 +9,15 @@ import torch
 import torch.multiprocessing as mp
 from torch import Tensor, distributed, nn
 
+from deblur_lit.metrics import psnr, ssim
 from deblur_lit.metrics.mean import MeanOverImages
-from deblur_lit.metrics.psnr import PSNRUint8, psnr_uint8
-from deblur_lit.metrics.ssim import SSIMMatlabVolume
+from deblur_lit.metrics.protocols import PROTOCOLS
 
-METRICS = [PSNRUint8, SSIMMatlabVolume]
+FUNCTIONS = {
+    name: getattr(psnr if name.startswith("psnr") else ssim, name) for name, p in PROTOCOLS.items() if not p.aligned
+}
+METRICS = [partial(MeanOverImages, function) for function in FUNCTIONS.values()]
+psnr_uint8 = FUNCTIONS["psnr_uint8"]
 
 
 def pairs(count: int) -> tuple[Tensor, Tensor]:
@@ -28,23 +34,23 @@ def score(metric: MeanOverImages, batch_size: int, count: int = 7) -> float:
     return metric.compute().item()
 
 
-@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize("metric", METRICS, ids=FUNCTIONS)
 @pytest.mark.parametrize("batch_size", [2, 4, 7])
-def test_batch_size_does_not_matter(metric: type[MeanOverImages], batch_size: int) -> None:
+def test_batch_size_does_not_matter(metric: Callable[[], MeanOverImages], batch_size: int) -> None:
     assert score(metric(), batch_size) == pytest.approx(score(metric(), 1), rel=1e-14)
 
 
 def test_psnr_is_the_mean_of_decibels() -> None:
     restored, sharp = pairs(7)
     pooled = 10 * ((restored.clamp(0, 1) - sharp) ** 2).mean().reciprocal().log10().item()
-    assert score(PSNRUint8(), 4) == pytest.approx(psnr_uint8(restored, sharp).mean().item(), rel=1e-14)
-    assert score(PSNRUint8(), 4) > pooled + 5
+    assert score(MeanOverImages(psnr_uint8), 4) == pytest.approx(psnr_uint8(restored, sharp).mean().item(), rel=1e-14)
+    assert score(MeanOverImages(psnr_uint8), 4) > pooled + 5
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_images_of_different_sizes_count_alike(metric: type[MeanOverImages]) -> None:
+@pytest.mark.parametrize("metric", METRICS, ids=FUNCTIONS)
+def test_images_of_different_sizes_count_alike(metric: Callable[[], MeanOverImages]) -> None:
     restored, sharp = pairs(2)
-    small = (restored[:1, :, :9, :7], sharp[:1, :, :9, :7])
+    small = (restored[:1, :, :13, :11], sharp[:1, :, :13, :11])
     large = (restored[1:], sharp[1:])
     both, one, other = metric(), metric(), metric()
     both.update(*small)
@@ -54,8 +60,8 @@ def test_images_of_different_sizes_count_alike(metric: type[MeanOverImages]) -> 
     assert both.compute().item() == pytest.approx((one.compute() + other.compute()).item() / 2, rel=1e-14)
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_merged_states_equal_one_pass(metric: type[MeanOverImages]) -> None:
+@pytest.mark.parametrize("metric", METRICS, ids=FUNCTIONS)
+def test_merged_states_equal_one_pass(metric: Callable[[], MeanOverImages]) -> None:
     restored, sharp = pairs(7)
     first, second = metric(), metric()
     first.update(restored[:2], sharp[:2])
@@ -81,12 +87,12 @@ def test_two_ranks_equal_one(tmp_path: Path) -> None:
     expected = [score(metric(), 1) for metric in METRICS]
     for rank in range(2):
         scores = torch.load(tmp_path / f"{rank}.pt", weights_only=True)
-        assert [value.dtype for value in scores] == [torch.float64] * 2
+        assert [value.dtype for value in scores] == [torch.float64] * len(METRICS)
         assert [value.item() for value in scores] == pytest.approx(expected, rel=1e-14)
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_half_precision_module_keeps_float64_scores(metric: type[MeanOverImages]) -> None:
+@pytest.mark.parametrize("metric", METRICS, ids=FUNCTIONS)
+def test_half_precision_module_keeps_float64_scores(metric: Callable[[], MeanOverImages]) -> None:
     module = nn.ModuleDict({"metric": metric()})
     restored, sharp = pairs(4)
     conversions = [
@@ -105,14 +111,14 @@ def test_half_precision_module_keeps_float64_scores(metric: type[MeanOverImages]
 
 def test_infinite_psnr_of_one_image_makes_the_mean_infinite() -> None:
     restored, sharp = pairs(3)
-    metric = PSNRUint8()
+    metric = MeanOverImages(psnr_uint8)
     metric.update(restored, sharp)
     metric.update(sharp, sharp)
     assert metric.compute().item() == float("inf")
 
 
-@pytest.mark.parametrize("metric", METRICS)
-def test_reset_forgets(metric: type[MeanOverImages]) -> None:
+@pytest.mark.parametrize("metric", METRICS, ids=FUNCTIONS)
+def test_reset_forgets(metric: Callable[[], MeanOverImages]) -> None:
     one = metric()
     one.update(*pairs(2))
     one.reset()

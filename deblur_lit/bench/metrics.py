@@ -1,0 +1,107 @@
+"""`deblur-lit bench metrics`: what each protocol costs on one 1280x720 pair, beside scikit-image where it has the same."""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deblur_lit import runs
+
+FRAME = (720, 1280)
+ROUNDS = 9  # in which the calls take turns; medians over rounds
+NOISE = 2.0  # grey levels
+TOLERANCE = 1e-7  # within which a form has to be the same as scikit-image's
+SKIMAGE: dict[str, dict[str, Any]] = {  # options of structural_similarity
+    "ssim_gauss_valid_rgb": {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False},
+    "ssim_gauss_samplecov_rgb": {"gaussian_weights": True, "sigma": 1.5},
+    "ssim_uniform7_rgb": {},
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the words of the command."""
+    parser.add_argument(
+        "--threads", type=int, default=runs.cores(), help="cores for ours; scikit-image has one (default: %(default)s)"
+    )
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure and print; the forms that scikit-image has are first shown to be equal.
+
+    Raises:
+        RuntimeError: if a form differs from scikit-image's.
+    """
+    from deblur_lit.metrics import score
+    from deblur_lit.metrics.protocols import unaligned
+
+    pair = _pair()
+    names = unaligned()
+    ours = {name: partial(score, *pair, [name], options.threads) for name in names}
+    theirs = {name: partial(_skimage, *pair, name) for name in SKIMAGE}
+    apart = {name: abs(ours[name]()[name] - theirs[name]()) for name in SKIMAGE}
+    for name, difference in apart.items():
+        if not difference < TOLERANCE:
+            raise RuntimeError(f"{name} differs from scikit-image by {difference:.1e}")
+    together = {f"all {len(names)} together": partial(score, *pair, names, options.threads)}
+    milliseconds = measure(ours | together)
+    reference = measure(theirs)
+    figures: dict[str, Any] = {
+        "threads": options.threads,
+        "ms": milliseconds,
+        "skimage_ms": reference,
+        "ratio": {name: reference[name] / milliseconds[name] for name in SKIMAGE},
+        "difference": apart,
+    }
+    _print(figures)
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+    return 0
+
+
+def measure(calls: dict[str, Callable[[], Any]]) -> dict[str, float]:
+    """Return milliseconds a call, median over rounds in which the calls take turns."""
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(ROUNDS + 1):  # the first warms up
+        for name, call in calls.items():
+            start = time.perf_counter()
+            call()
+            times[name].append(1e3 * (time.perf_counter() - start))
+    return {name: statistics.median(found[1:]) for name, found in times.items()}
+
+
+def _pair() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """A mosaic of an embedded photograph with noise, and the same blurred: restored and sharp."""
+    import cv2
+
+    from deblur_lit.data.mini import read_scene
+
+    generator = np.random.default_rng(0)
+    picture = read_scene("facade")[0]
+    repeats = [-(-side // have) for side, have in zip(FRAME, picture.shape, strict=False)]
+    image = np.tile(picture, (*repeats, 1))[: FRAME[0], : FRAME[1]].astype(np.float32)
+    sharp = (image + generator.normal(0, NOISE, image.shape)).round().clip(0, 255).astype(np.uint8)
+    return cv2.GaussianBlur(sharp, (0, 0), 1.0), sharp
+
+
+def _skimage(restored: NDArray[np.uint8], sharp: NDArray[np.uint8], name: str) -> float:
+    from skimage.metrics import structural_similarity
+
+    return float(structural_similarity(sharp, restored, channel_axis=-1, data_range=255, **SKIMAGE[name]))
+
+
+def _print(figures: dict[str, Any]) -> None:
+    print(f"one pair of {FRAME[1]}x{FRAME[0]}, 8-bit RGB; ours on {figures['threads']} cores, scikit-image on one")
+    for name, ours in figures["ms"].items():
+        line = f"  {name:26} {ours:7.1f} ms"
+        if name in figures["ratio"]:
+            line += f"   scikit-image {figures['skimage_ms'][name]:7.1f} ms   {figures['ratio'][name]:5.1f} x"
+            line += f"   difference {figures['difference'][name]:.0e}"
+        print(line)
