@@ -9,6 +9,7 @@ PASSED_ON = {  # commands whose words their own module reads
     "train": "train one row, or with -m a sweep (same as python -m deblur_lit.train)",
     "reproduce": "make a table of the paper (same as python -m deblur_lit.reproduce)",
     "report": "write and print a table from run folders (same as python -m deblur_lit.report)",
+    "evaluate": "score a run folder or a network with a checkpoint on a data set",
     "score": "score restored images against sharp ones by every protocol of the literature",
     "data": "prepare, check, show, synthesize and cache data sets",
     "bench": "compare speeds side by side in one run",
@@ -60,7 +61,8 @@ def _pass_on(command: str, words: list[str]) -> int:
 
         return bench(words)
     sys.argv = [sys.argv[0], *words]  # Hydra reads the command line, and its jobs repeat it
-    runpy.run_module("deblur_lit.train", run_name="__main__", alter_sys=True)
+    module = {"train": "deblur_lit.train", "evaluate": "deblur_lit.evaluation"}[command]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
     return 0
 
 

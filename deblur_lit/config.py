@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 
 ABLATED_NETWORK = "unet"  # the only network with empty slots
 NO_ABLATION = "baseline"
+DEFAULT_METRICS = "gopro"
 
 
 def conf_dir() -> Path:
@@ -144,6 +145,14 @@ def build(node: Any, arguments: Mapping[str, Any] | None = None) -> Any:
         if isinstance(cause, ValueError | OSError):
             raise cause from None
         raise ValueError(" ".join(str(error).split())) from error  # Hydra's names the key, in several lines
+
+
+def metrics_config(data: str) -> DictConfig:
+    """Return the protocols by which a data set is scored: conf/metrics/<data>.yaml, or GoPro's where it has none."""
+    choice = data if data in stems("metrics") else DEFAULT_METRICS
+    node = OmegaConf.load(conf_dir() / "metrics" / f"{choice}.yaml")
+    assert isinstance(node, DictConfig)
+    return node
 
 
 def row_name(cfg: DictConfig) -> str:

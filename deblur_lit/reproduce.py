@@ -13,20 +13,21 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the package index for a newer version
 
 from omegaconf import OmegaConf
 
 from deblur_lit import runs
-from deblur_lit.config import build, compose, stems
+from deblur_lit.config import build, compose, metrics_config, stems
 from deblur_lit.plan import RECIPE, TRAINED, Options, choice_of, find_elsewhere, has_network, make_plan, print_plan
 from deblur_lit.report.__main__ import main as report
 from deblur_lit.report.spec import RowSpec, load_spec
 
 if TYPE_CHECKING:
     from deblur_lit.data.datamodule import DeblurDataModule
+    from deblur_lit.restore import Restorer
 
 POLL_SECONDS = 0.2
 INPUT_ROW = "blur"
@@ -192,6 +193,7 @@ def _score_row(options: Options, row: RowSpec, checkpoint: Path | None, sets: Ma
     """Score published weights, or the blurred input where there is no checkpoint."""
     from deblur_lit import evaluate
     from deblur_lit.networks.loading import describe, load_network, network_config
+    from deblur_lit.restore import Restorer
 
     folder = options.base / row.key if checkpoint is None else options.base / row.key / "published"
     described = evaluate.describe_checkpoint(checkpoint, "published") if checkpoint else None
@@ -207,10 +209,8 @@ def _score_row(options: Options, row: RowSpec, checkpoint: Path | None, sets: Ma
     device = _device()
     if network is not None:
         network.to(device)
-    scores = {
-        name: evaluate.score(network, data.test_pairs, data.test_label, data.test_complete, device)
-        for name, data in sets.items()
-    }
+    restore = Restorer(network) if network is not None else None
+    scores = {name: _score(restore, name, data, device) for name, data in sets.items()}
     record = evaluate.record(
         row=row.key,
         title=row.title,
@@ -229,8 +229,8 @@ def _score_row(options: Options, row: RowSpec, checkpoint: Path | None, sets: Ma
 
 def _score_also(folder: Path, sets: Mapping[str, "DeblurDataModule"]) -> None:
     """Score a trained run on the data sets that it was not scored on yet."""
-    from deblur_lit import evaluate
     from deblur_lit.networks.checkpoint import load_weights
+    from deblur_lit.restore import Restorer
 
     record = runs.read_record(folder)
     for name, data in sets.items():
@@ -239,10 +239,16 @@ def _score_also(folder: Path, sets: Mapping[str, "DeblurDataModule"]) -> None:
         network = build(OmegaConf.create(runs.saved_config(folder)).network)  # as it was trained, with its overrides
         load_weights(network, folder / record["checkpoint"]["file"])
         network.eval().to(_device())
-        record["scores"][name] = evaluate.score(
-            network, data.test_pairs, data.test_label, data.test_complete, _device()
-        )
+        record["scores"][name] = _score(Restorer(network), name, data, _device())
         runs.write_record(folder, record)
+
+
+def _score(restore: "Restorer | None", name: str, data: "DeblurDataModule", device: str) -> dict[str, Any]:
+    """Score one data set by the protocols of its tables."""
+    from deblur_lit import evaluate
+
+    metrics = build(metrics_config(name))
+    return evaluate.score(restore, data.test_pairs, data.test_label, data.test_complete, device, metrics=metrics)
 
 
 def _is_there(data: str) -> bool:

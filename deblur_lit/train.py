@@ -14,7 +14,7 @@ import hydra
 from omegaconf import DictConfig, OmegaConf
 
 from deblur_lit import runs
-from deblur_lit.config import build, check, check_overrides, conf_dir, row_name, row_title
+from deblur_lit.config import build, check, check_overrides, conf_dir, metrics_config, row_name, row_title
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -166,18 +166,20 @@ def _record(
     from deblur_lit import evaluate
     from deblur_lit.networks.checkpoint import load_weights
     from deblur_lit.networks.loading import describe
+    from deblur_lit.restore import Restorer
 
     best = folder / "best.ckpt"
     chosen = best if datamodule.has_validation and best.is_file() else folder / runs.CHECKPOINT
     load_weights(module.network, chosen)
     device = trainer.strategy.root_device
     scores = evaluate.score(
-        module.network.eval().to(device),
+        Restorer(module.network.eval().to(device)),
         datamodule.test_pairs,
         datamodule.test_label,
         datamodule.test_complete,
         device,
         folder / "test.png",  # the report's picture of the row
+        build(metrics_config(cfg.data.name)),
     )
     state = torch.load(chosen, map_location="cpu", weights_only=True)
     val_psnr = trainer.callback_metrics.get("val/psnr") if chosen != best else _best_score(trainer)

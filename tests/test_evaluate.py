@@ -15,6 +15,7 @@ from torch import Tensor
 from deblur_lit import evaluate, runs
 from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.pictures import GAP
+from deblur_lit.restore import Restorer
 from deblur_lit.tensors import Pyramid
 
 RGB = npt.NDArray[np.uint8]
@@ -72,7 +73,7 @@ def psnr(image: RGB, sharp: RGB) -> float:
 
 def test_the_score_is_the_mean_of_each_images_score() -> None:
     frames = Memory()
-    scored = evaluate.score(Offset(8), frames, "three frames", False)
+    scored = evaluate.score(Restorer(Offset(8)), frames, "three frames", False)
     each = [psnr(np.clip(blur.astype(int) + 8, 0, 255).astype(np.uint8), sharp) for blur, sharp in frames.pairs]
     assert [row["psnr"] for row in scored["per_image"]] == pytest.approx(each)
     assert scored["psnr"] == pytest.approx(np.mean(each))
@@ -85,7 +86,7 @@ def test_the_score_is_the_mean_of_each_images_score() -> None:
 
 
 def test_the_blurred_input_scores_as_what_every_network_starts_from() -> None:
-    row0, other = (evaluate.score(network, Memory(), "x", True) for network in (None, Offset(8)))
+    row0, other = (evaluate.score(restore, Memory(), "x", True) for restore in (None, Restorer(Offset(8))))
     for metric in ("psnr", "ssim"):
         assert row0[metric] == row0[f"{metric}_blur"] == other[f"{metric}_blur"]
         assert row0[metric] != other[metric]
@@ -93,7 +94,7 @@ def test_the_blurred_input_scores_as_what_every_network_starts_from() -> None:
 
 def test_identical_images_score_inf_and_the_record_can_be_written(tmp_path: Path) -> None:
     frames = Memory()
-    scores = evaluate.score(Answer(frames), frames, "x", True, picture=tmp_path / "test.png")
+    scores = evaluate.score(Restorer(Answer(frames)), frames, "x", True, picture=tmp_path / "test.png")
     assert scores["psnr"] == "inf"
     assert scores["ssim"] == pytest.approx(1.0)
     assert all(row["psnr"] == "inf" and math.isfinite(row["psnr_blur"]) for row in scores["per_image"])
@@ -116,7 +117,7 @@ def test_identical_images_score_inf_and_the_record_can_be_written(tmp_path: Path
 
 def test_the_picture_shows_the_image_with_the_median_gain(tmp_path: Path) -> None:
     frames = Memory()
-    evaluate.score(Offset(8), frames, "x", True, picture=tmp_path / "test.png")
+    evaluate.score(Restorer(Offset(8)), frames, "x", True, picture=tmp_path / "test.png")
     gains = [psnr(np.clip(b.astype(int) + 8, 0, 255).astype(np.uint8), s) - psnr(b, s) for b, s in frames.pairs]
     median = gains.index(sorted(gains)[1])
     sheet = np.asarray(Image.open(tmp_path / "test.png"))

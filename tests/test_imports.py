@@ -17,8 +17,8 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if PLUGIN not in path.pare
 LAYERS = (
     {"tensors", "config", "runs", "pictures", "schedulers", "checkpoint_io", "report"},
     {"networks", "losses", "metrics", "data", "provenance"},
-    {"module", "callbacks", "evaluate", "plan", "bench", "score_files"},
-    {"train", "reproduce", "score"},
+    {"module", "callbacks", "evaluate", "restore", "plan", "bench", "score_files"},
+    {"train", "evaluation", "reproduce", "score"},
     {"cli", "__init__"},
 )
 LIGHTNING = ("data/datamodule.py", "module.py", "callbacks/", "checkpoint_io.py", "train.py")

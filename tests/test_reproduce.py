@@ -24,6 +24,7 @@ from deblur_lit.config import compose
 from deblur_lit.data.images import write_png
 from deblur_lit.networks.loading import describe
 from deblur_lit.report.spec import load_spec
+from deblur_lit.restore import Restorer
 
 LABEL = "GoPro, 2 frames (not the test set of 1111)"
 
@@ -215,7 +216,7 @@ def trained(place: Place, row: str, data: str, table: str = "table1", steps: int
             "seconds": 1.0,
         },
         checkpoint=evaluate.describe_checkpoint(folder / "last.ckpt", "last"),
-        scores={"gopro": evaluate.score(network, pairs, LABEL, False)},
+        scores={"gopro": evaluate.score(Restorer(network), pairs, LABEL, False)},
         device="cpu",
     )
     return runs.write_record(folder, record)
