@@ -509,3 +509,18 @@ def test_the_real_frames_go_through_a_published_network(shared: Path, tmp_path: 
     assert record["scores"]["gopro"]["images"] == 4
     assert record["scores"]["gopro"]["psnr"] < record["scores"]["gopro"]["psnr_blur"]  # weights that learned nothing
     assert "GoPro, 4 frames" in out.getvalue()
+
+
+@pytest.mark.shared
+@pytest.mark.long
+def test_dmphns_published_weights_fill_its_row(shared: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/dmphn").symlink_to(shared / "goldens/dmphn_real/checkpoints/DMPHN_1_2_4_8")
+    given = ["--data-root", str(shared / "realdata"), "--checkpoints", str(tmp_path / "checkpoints")]
+    with redirect_stdout(io.StringIO()) as out:
+        assert reproduce.main(["table1", *given, "--runs", str(tmp_path / "runs")]) == 0
+    scored = runs.read_record(tmp_path / "runs/table1/gopro/dmphn/published")["scores"]["gopro"]
+    golden = json.loads((shared / "goldens/dmphn_real/dmphn_real.json").read_text())["realdata_frames_dmphn_1_2_4_8"]
+    found = {image["name"]: image["psnr"] for image in scored["per_image"]}
+    assert found == pytest.approx({name: values["psnr_uint8"] for name, values in golden.items()}, abs=0.02)
+    assert f"{scored['psnr']:.2f} dB on GoPro, 4 frames" in out.getvalue()

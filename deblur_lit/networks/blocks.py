@@ -58,6 +58,10 @@ class DeblurNetwork(nn.Module, ABC):
         """Return how long a side of `side` pixels is inside `restore`: the next multiple, not below the minimum."""
         return max(side + -side % self.multiple, self.minimum)
 
+    def padded_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return the size of a height x width image inside `restore`, where the two sides may have different needs."""
+        return self.padded_side(height), self.padded_side(width)
+
     def forward(self, blur: Tensor) -> Pyramid:
         """Restore an image of any size from 1x1.
 
@@ -73,7 +77,8 @@ class DeblurNetwork(nn.Module, ABC):
         if blur.dim() != 4 or blur.shape[1] != 3:
             raise ValueError(f"blur must be (B, 3, H, W), got {tuple(blur.shape)}")
         height, width = blur.shape[-2:]
-        bottom, right = self.padded_side(height) - height, self.padded_side(width) - width
+        padded_height, padded_width = self.padded_size(height, width)
+        bottom, right = padded_height - height, padded_width - width
         if not (bottom or right):
             return self.restore(blur)
         full, half, quarter = self.restore(self._pad(blur, bottom, right))
@@ -147,19 +152,26 @@ def _sliding_mean(features: Tensor, length: int, dim: int) -> Tensor:
 
 
 class ResidualBlock(nn.Module):
-    """conv3x3, ReLU, conv3x3, plus the input; no activation after the sum, no normalisation.
+    """conv, ReLU, conv, plus the input; no activation after the sum, no normalisation.
 
-    Source: Cho et al., ICCV 2021, arXiv:2108.05054 (the residual block of MIMO-UNet).
+    Args:
+        channels: C, of the input and the output.
+        kernel: side of both convolutions, odd.
+        slope: of the activation below zero; above 0 it is a leaky ReLU.
+
+    Source: Nah et al., CVPR 2017, arXiv:1612.02177, section 3.1.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, kernel: int = 3, slope: float = 0.0) -> None:
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, 3, padding=1)
-        self.second = nn.Conv2d(channels, channels, 3, padding=1)
+        self.first = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.second = nn.Conv2d(channels, channels, kernel, padding=kernel // 2)
+        self.slope = slope
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        return features + self.second(F.relu(self.first(features)))
+        hidden = self.first(features)
+        return features + self.second(F.leaky_relu(hidden, self.slope) if self.slope else F.relu(hidden))
 
 
 class ChannelAttention(nn.Module):
