@@ -2,9 +2,12 @@
 
 import pickle
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -12,7 +15,8 @@ from torch import Tensor
 
 from deblur_lit.networks.blocks import DeblurNetwork
 
-SUFFIXES = (".safetensors", ".ckpt", ".pkl", ".pth", ".pt", ".h5")
+INDEX = ".index"  # of the files of a TensorFlow checkpoint
+SUFFIXES = (".safetensors", ".ckpt", ".pkl", ".pth", ".pt", ".h5", ".npz", INDEX)
 WRAPPERS = ("state_dict", "model", "params", "G")  # keys under which published files hold their weights
 PREFIXES = ("network.", "module.")  # Lightning's, DataParallel's
 SHOWN = 5  # keys of each kind that an error lists
@@ -33,15 +37,20 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     files each file's stem becomes the first part of its keys.
 
     Args:
-        path: .safetensors, a Lightning .ckpt, or a torch file of tensors (.pkl, .pth, .pt, .h5).
+        path: .safetensors, a Lightning .ckpt, a torch file of tensors (.pkl, .pth, .pt, .h5), NumPy arrays (.npz), or
+            the .index of a TensorFlow checkpoint, with or without that suffix.
 
     Returns:
-        Tensors on the CPU by parameter name.
+        Tensors on the CPU by parameter name, as they are stored: names and layout are the file's.
 
     Raises:
         FileNotFoundError: if there is nothing at `path`.
-        ValueError: if the file holds no weights, is damaged, or would have to run code to be read.
+        ValueError: if the file holds no weights, is damaged, would have to run code to be read, or needs TensorFlow
+            where there is none.
     """
+    index = path.with_name(path.name + INDEX)
+    if index.is_file():
+        return read_weights(index)
     if path.is_dir():
         files = sorted(file for file in path.iterdir() if file.suffix in SUFFIXES)
         if not files:
@@ -54,6 +63,10 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         if path.suffix == ".safetensors":
             content: Any = load_file(path)
+        elif path.suffix == ".npz":
+            content = _read_npz(path)
+        elif path.suffix == INDEX:
+            content = _read_tensorflow(path)
         else:
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -61,12 +74,29 @@ def read_weights(path: Path) -> dict[str, Tensor]:
             f"{path}: refused, reading it could run code or it is no checkpoint "
             f"({_first_line(error)}). Export plain tensors (safetensors) from where it was made."
         ) from None
-    except (SafetensorError, RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+    except ModuleNotFoundError:
+        raise ValueError(
+            f"{path}: reading a TensorFlow checkpoint takes TensorFlow, which is not installed. Install it "
+            "(pip install tensorflow), or export an .npz of all variables from where it is: names as keys, layout as it is."
+        ) from None
+    except (SafetensorError, BadZipFile, RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged or no checkpoint ({type(error).__name__}: {_first_line(error)})") from None
     weights = _unwrap(content)
     if not weights:
         raise ValueError(f"{path}: holds no tensors")
     return weights
+
+
+def _read_npz(path: Path) -> dict[str, Tensor]:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:  # np.load alone leaves a bad file open
+        return {key: torch.from_numpy(arrays[key]) for key in arrays}
+
+
+def _read_tensorflow(index: Path) -> dict[str, Tensor]:
+    """Read the numeric variables of a TensorFlow checkpoint, by their names."""
+    reader = import_module("tensorflow").train.load_checkpoint(str(index.with_suffix("")))
+    arrays = {key: np.asarray(reader.get_tensor(key)) for key in reader.get_variable_to_shape_map()}
+    return {key: torch.from_numpy(array) for key, array in sorted(arrays.items()) if array.dtype.kind in "fiub"}
 
 
 def _first_line(error: Exception) -> str:

@@ -1,8 +1,11 @@
 """Reading weights: our files, published files, and files that are neither."""
 
 import pickle
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -34,6 +37,58 @@ def test_every_wrapping_is_read(wrapper: str | None, prefix: str, suffix: str, t
 def test_safetensors_is_read(tmp_path: Path) -> None:
     save_file({key: value.contiguous() for key, value in STATE.items()}, tmp_path / "w.safetensors")
     assert same(tmp_path / "w.safetensors")
+
+
+def test_arrays_of_numpy_are_read_as_they_are(tmp_path: Path) -> None:
+    np.savez(tmp_path / "w.npz", **{key: value.numpy() for key, value in STATE.items()})
+    assert same(tmp_path / "w.npz")
+    np.savez(tmp_path / "w.npz", **{"net/conv/weights": np.arange(6.0).reshape(1, 2, 3)})
+    read = read_weights(tmp_path / "w.npz")
+    assert list(read) == ["net/conv/weights"]
+    assert read["net/conv/weights"].shape == (1, 2, 3)
+
+
+def test_objects_among_the_arrays_of_numpy_are_refused(tmp_path: Path) -> None:
+    proof = tmp_path / "proof"
+    np.savez(tmp_path / "w.npz", weight=np.array([Touch(proof)], dtype=object))
+    with pytest.raises(ValueError, match=r"w\.npz: damaged or no checkpoint .*allow_pickle=False"):
+        read_weights(tmp_path / "w.npz")
+    assert not proof.exists()
+
+
+@pytest.fixture
+def tensorflow_checkpoint(tmp_path: Path) -> Path:
+    """The prefix of a TensorFlow checkpoint in a folder of its own."""
+    prefix = tmp_path / "srn/deblur.model-523000"
+    prefix.parent.mkdir()
+    for suffix in ("index", "meta", "data-00000-of-00001"):
+        prefix.with_name(f"{prefix.name}.{suffix}").touch()
+    return prefix
+
+
+def test_a_tensorflow_checkpoint_is_read_by_tensorflow(
+    tensorflow_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {"g_net/weights": np.ones((5, 5, 6, 4), np.float32), "_CHECKPOINTABLE_OBJECT_GRAPH": b"a graph"}
+
+    def load_checkpoint(prefix: str) -> SimpleNamespace:
+        assert prefix == str(tensorflow_checkpoint)
+        shapes = {key: np.shape(value) for key, value in variables.items()}
+        return SimpleNamespace(get_variable_to_shape_map=lambda: shapes, get_tensor=variables.__getitem__)
+
+    stub = SimpleNamespace(train=SimpleNamespace(load_checkpoint=load_checkpoint))
+    monkeypatch.setitem(sys.modules, "tensorflow", stub)  # type: ignore[arg-type]
+    index = tensorflow_checkpoint.with_name(f"{tensorflow_checkpoint.name}.index")
+    for path in (tensorflow_checkpoint, index, tensorflow_checkpoint.parent):
+        assert {key: tuple(value.shape) for key, value in read_weights(path).items()} == {"g_net/weights": (5, 5, 6, 4)}
+
+
+def test_without_tensorflow_the_ways_out_are_named(
+    tensorflow_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"deblur\.model-523000\.index: .*pip install tensorflow.*\.npz"):
+        read_weights(tensorflow_checkpoint)
 
 
 def test_the_legacy_format_of_torch_is_read(tmp_path: Path) -> None:
@@ -83,7 +138,7 @@ def test_a_file_that_would_run_code_is_refused_and_does_not_run_it(plain: bool, 
 
 
 @pytest.mark.parametrize("content", [b"", b"not a checkpoint", b"PK\x03\x04 cut off"])
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
+@pytest.mark.parametrize("suffix", [".pth", ".safetensors", ".npz"])
 def test_a_foreign_or_damaged_file_is_named(content: bytes, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"odd{suffix}"
     path.write_bytes(content)
