@@ -77,7 +77,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     except ModuleNotFoundError:
         raise ValueError(
             f"{path}: reading a TensorFlow checkpoint takes TensorFlow, which is not installed. Install it "
-            "(pip install tensorflow), or export an .npz of all variables from where it is: names as keys, layout as it is."
+            "(pip install tensorflow), or export all variables to an .npz where it is: names as keys, layout as it is."
         ) from None
     except (SafetensorError, BadZipFile, RuntimeError, OSError, EOFError, ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path}: damaged or no checkpoint ({type(error).__name__}: {_first_line(error)})") from None

@@ -144,4 +144,9 @@ def test_it_says_what_it_is(name: str) -> None:
     config = network_config(name)
     assert config.card.title
     assert config.card.paper
+    assert str(config.card.year) in config.card.paper
+    weights = config.card.weights
+    assert set(weights) == {"url", "licence"}
+    assert weights.url is None or weights.url.startswith(("https://", "http://"))
+    assert weights.url or weights.licence is None
     assert config.ablation.name == (name if name in stems("ablation") else "baseline")
