@@ -34,22 +34,25 @@ def receptive_field(config: Any) -> int | None:
     network.to_empty(device="cpu").eval()
     for tensor in (*network.parameters(), *network.buffers()):
         nn.init.zeros_(tensor)
+    marking = _MarkedConvolutions()  # type: ignore[no-untyped-call]
     for width in WIDTHS:
-        before, after = (_unseen(network, width, mirrored) for mirrored in (False, True))
+        before, after = (_unseen(network, marking, width, mirrored) for mirrored in (False, True))
         if before and after:
             return width - before - after
+        if marking.pooled:
+            break
     return None
 
 
-def _unseen(network: DeblurNetwork, width: int, mirrored: bool) -> int:
+def _unseen(network: DeblurNetwork, marking: "_MarkedConvolutions", width: int, mirrored: bool) -> int:
     """Return how many columns at the left (mirrored: right) edge the middle of a strip does not depend on."""
-    if _arrives(network, width, [1], mirrored)[0]:
+    if _arrives(network, marking, width, [1], mirrored)[0]:
         return 0
     unseen, seen = 1, width // 2 + 1  # columns, counted from that edge
     while seen - unseen > 1:
         step = -(-(seen - unseen) // CANDIDATES)
         tried = list(range(unseen + step, seen, step))
-        for columns, arrived in zip(tried, _arrives(network, width, tried, mirrored), strict=True):
+        for columns, arrived in zip(tried, _arrives(network, marking, width, tried, mirrored), strict=True):
             if arrived:
                 seen = columns
                 break
@@ -57,23 +60,35 @@ def _unseen(network: DeblurNetwork, width: int, mirrored: bool) -> int:
     return unseen
 
 
-def _arrives(network: DeblurNetwork, width: int, columns: Sequence[int], mirrored: bool) -> list[bool]:
+def _arrives(
+    network: DeblurNetwork, marking: "_MarkedConvolutions", width: int, columns: Sequence[int], mirrored: bool
+) -> list[bool]:
     """Tell for each number of marked columns at an edge whether the middle of a strip gets marked."""
     height = network.padded_side(1)
     places = torch.arange(width)
     marked = (places.flip(0) if mirrored else places) < torch.tensor(columns)[:, None]
     image = torch.zeros(len(columns), 3, height, width).masked_fill(marked[:, None, None], torch.nan)
-    with torch.no_grad(), _MarkedConvolutions():  # type: ignore[no-untyped-call]
+    with torch.no_grad(), marking:
         restored = network(image).full
     return restored[..., width // 2].isnan().flatten(1).any(dim=1).tolist()
 
 
 class _MarkedConvolutions(TorchDispatchMode):  # type: ignore[no-untyped-call]
-    """Inside, a convolution gives zeros, marked where its kernel touches a mark in any channel."""
+    """Inside, a convolution gives zeros, marked where its kernel touches a mark in any channel.
+
+    Attributes:
+        pooled: whether something took the mean or the statistics of a whole image.
+    """
+
+    pooled = False
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
+        if func is torch.ops.aten.native_group_norm.default:
+            self.pooled = True
+        if func is torch.ops.aten.mean.dim:
+            self.pooled |= {2, 3} <= {dim % args[0].dim() for dim in args[1]}
         if func is not torch.ops.aten.convolution.default:
             return func(*args, **(kwargs or {}))
         features, weight, _, stride, padding, dilation, transposed, output_padding, groups = args
