@@ -20,8 +20,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status; a mistake is one line on stderr."""
     parser = argparse.ArgumentParser(prog="deblur-lit", description="Train, ablate and compare deblurring networks.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    networks = commands.add_parser("networks", help="list all networks: name, paper, parameters, MACs")
+    networks = commands.add_parser("networks", help="list networks: paper, weights, parameters, MACs, field, latency")
+    networks.add_argument("names", nargs="*", metavar="NAME", help="which networks; default: all")
     networks.add_argument("--json", action="store_true", help="print JSON")
+    networks.add_argument("--latency", action="store_true", help="measure the time for one image: median and quartiles")
+    networks.add_argument("--size", nargs=2, type=int, metavar=("H", "W"), help="of that image; default: 256 256")
+    networks.add_argument("--device", help="where it is measured; default: a GPU where there is one")
     for name, text in PASSED_ON.items():
         commands.add_parser(name, help=text)
     words = list(sys.argv[1:] if arguments is None else arguments)
@@ -31,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options = parser.parse_args(words)
         from deblur_lit.networks.listing import print_networks
 
-        print_networks(as_json=options.json)
+        print_networks(options.names, options.json, options.latency, options.size, options.device)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

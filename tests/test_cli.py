@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ PARAMETERS = {"mimo_unet": 6_807_171, "mimo_unet_plus": 16_107_651, "baseline": 
 
 
 @pytest.fixture(scope="module")
-def listed() -> dict[str, dict[str, Any]]:
-    return {network["name"]: network for network in listing.list_networks()}
+def listed() -> Iterator[dict[str, dict[str, Any]]]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "receptive_field", lambda config: None)  # seconds each; tests/networks measure it
+        yield {network["name"]: network for network in listing.list_networks()}
 
 
 def run(*command: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
@@ -37,15 +40,18 @@ def test_every_network_and_ablation_is_listed_with_its_parameters(listed: dict[s
 def test_networks_are_printed_as_json_and_as_a_table(
     listed: dict[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(listing, "list_networks", lambda: list(listed.values()))
+    monkeypatch.setattr(listing, "list_networks", lambda names: list(listed.values()))
     assert main(["networks", "--json"]) == 0
     assert json.loads(capsys.readouterr().out) == list(listed.values())
     monkeypatch.setenv("COLUMNS", "200")
     assert main(["networks"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == 1 + len(listed)
-    [line] = [line for line in lines if line.startswith("mimo_unet_plus")]
-    assert line.split()[-2:] == ["16.108", "150.71"]
+    costs, weights = capsys.readouterr().out.split("\n\n")
+    assert len(costs.splitlines()) == 1 + len(listed)
+    [line] = [line for line in costs.splitlines() if line.startswith("mimo_unet_plus")]
+    assert line.split()[-4:] == ["2021", "16.108", "150.71", "unbounded"]
+    assert len(weights.splitlines()) == 1 + sum(network["weights"]["url"] is not None for network in listed.values())
+    [line] = [line for line in weights.splitlines() if line.startswith("mimo_unet_plus")]
+    assert line.split("  ")[-1].strip() == listed["mimo_unet_plus"]["weights"]["url"]
 
 
 @pytest.mark.parametrize(
@@ -54,7 +60,7 @@ def test_networks_are_printed_as_json_and_as_a_table(
         ([], "COMMAND"),
         (["trane"], "'trane'"),
         (["networks", "--jsn"], "--jsn"),
-        (["networks", "mimo_unet"], "mimo_unet"),
+        (["networks", "--size", "64"], "--size"),
         (["--verbose", "networks"], "--verbose"),
     ],
 )
@@ -65,6 +71,27 @@ def test_a_command_that_is_none_is_refused_by_name(
         main(words)
     assert stop.value.code == 2
     assert named in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["mimo_unett"], "did you mean 'mimo_unet'"),
+        (["mimo_unet", "--size", "64", "64"], "add --latency"),
+        (["mimo_unet", "--device", "cpu"], "add --latency"),
+        (["mimo_unet", "--latency", "--device", "abacus"], "--device abacus: torch cannot use it"),
+        (["mimo_unet", "--latency", "--device", "meta:7x"], "--device meta:7x: torch cannot use it"),
+        (["svrnn", "--latency", "--size", "0", "64"], "--size 0 64"),
+    ],
+)
+def test_a_mistake_in_listing_networks_is_one_line(
+    words: list[str], said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(listing, "receptive_field", lambda config: None)
+    assert main(["networks", *words]) == 1
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ")
+    assert said in error
 
 
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:

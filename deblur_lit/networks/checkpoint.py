@@ -17,7 +17,7 @@ from deblur_lit.networks.blocks import DeblurNetwork
 
 INDEX = ".index"  # of the files of a TensorFlow checkpoint
 SUFFIXES = (".safetensors", ".ckpt", ".pkl", ".pth", ".pt", ".h5", ".npz", INDEX)
-WRAPPERS = ("state_dict", "model", "params", "G")  # keys under which published files hold their weights
+WRAPPERS = ("state_dict", "model", "params", "params_ema", "G")  # keys under which published files hold their weights
 PREFIXES = ("network.", "module.")  # Lightning's, DataParallel's
 SHOWN = 5  # keys of each kind that an error lists
 

@@ -24,7 +24,7 @@ def same(path: Path) -> bool:
     return all(torch.equal(value, STATE[key]) for key, value in loaded.items())
 
 
-@pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "params"])
+@pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "params", "params_ema"])
 @pytest.mark.parametrize("prefix", ["", "module.", "network."])
 @pytest.mark.parametrize("suffix", [".ckpt", ".pkl", ".pth", ".pt", ".h5"])
 def test_every_wrapping_is_read(wrapper: str | None, prefix: str, suffix: str, tmp_path: Path) -> None:
