@@ -47,11 +47,10 @@ class DeblurGAN(DeblurNetwork):
         padding_mode: str = "reflect",
     ) -> None:
         super().__init__(padding_mode)
-        if min(channels, num_blocks) < 1 or convolutions not in (1, 2):
-            raise ValueError(
-                "need channels >= 1, num_blocks >= 1 and 1 or 2 convolutions, "
-                f"got {channels}, {num_blocks} and {convolutions}"
-            )
+        if min(channels, num_blocks) < 1:
+            raise ValueError(f"channels and num_blocks must be at least 1, got {channels} and {num_blocks}")
+        if convolutions not in (1, 2):
+            raise ValueError(f"convolutions must be 1 or 2, got {convolutions}")
         self.residual = residual
         half, quarter = 2 * channels, 4 * channels
 
@@ -114,6 +113,8 @@ def _mirrored(into: int, out: int, kernel: int) -> nn.Conv2d:
     return nn.Conv2d(into, out, kernel, padding=kernel // 2, padding_mode="reflect")
 
 
+IN_BLOCK = {"1": 0, "2": 1, "6": 4, "7": 5}  # published place in a block: ours
+
 # Parameter names of the published checkpoints: their list counts paddings, normalisations and activations too.
 PUBLISHED: Renaming = [
     (r"model\.([12])", lambda index: f"enter.{int(index) - 1}"),
@@ -127,4 +128,3 @@ PUBLISHED: Renaming = [
     (r"model\.(22|23)", lambda index: f"up.1.{int(index) - 22}"),
     (r"model\.26", lambda: "leave"),
 ]
-IN_BLOCK = {"1": 0, "2": 1, "6": 4, "7": 5}  # where those of a block stand in ours

@@ -6,10 +6,20 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deblur_lit.networks.blocks import Backbone, DeblurNetwork, ImageNorm, Renaming, rename, resize_to
+from deblur_lit.networks.blocks import (
+    PADDING_MODES,
+    Backbone,
+    DeblurNetwork,
+    ImageNorm,
+    Renaming,
+    rename,
+    resize_to,
+)
 from deblur_lit.networks.inception_resnet_v2 import InceptionResNetV2
 from deblur_lit.networks.mobilenet_v2 import MobileNetV2
 from deblur_lit.tensors import Pyramid
+
+PUBLISHED_PADDING = "published"  # what the published script does
 
 
 class DeblurGANv2(DeblurNetwork):
@@ -39,8 +49,11 @@ class DeblurGANv2(DeblurNetwork):
         statistics: str = "image",
         padding_mode: str = "reflect",
     ) -> None:
-        self.pads_always = padding_mode == "published"
-        super().__init__("constant" if self.pads_always else padding_mode)
+        if padding_mode not in (*PADDING_MODES, PUBLISHED_PADDING):
+            modes = ", ".join((*PADDING_MODES, PUBLISHED_PADDING))
+            raise ValueError(f"padding_mode must be one of {modes}, got {padding_mode!r}")
+        super().__init__("constant" if padding_mode == PUBLISHED_PADDING else padding_mode)
+        self.always_pads = padding_mode == PUBLISHED_PADDING
         head, last = max(1, channels // 2), max(1, channels // 4)
         outs = [head, *[channels] * 4]
         self.backbone = backbone
@@ -63,7 +76,7 @@ class DeblurGANv2(DeblurNetwork):
 
     def padded_side(self, side: int) -> int:
         """Return how long a side of `side` pixels is inside `restore`."""
-        return super().padded_side(side + 1 if self.pads_always else side)
+        return super().padded_side(side + 1 if self.always_pads else side)
 
     def restore(self, blur: Tensor) -> Pyramid:
         """Restore (B, 3, H, W) whose sides are multiples of 32; see `forward`."""
@@ -98,9 +111,7 @@ class DeblurGANv2(DeblurNetwork):
         generator never runs.
         """
         used = {key: value for key, value in weights.items() if not key.startswith(WHOLE_BACKBONES)}
-        return {
-            rename(key, PUBLISHED): value for key, value in used.items() if not key.endswith("num_batches_tracked")
-        }
+        return {rename(key, PUBLISHED): value for key, value in used.items() if not key.endswith("num_batches_tracked")}
 
 
 class DeblurGANv2Inception(DeblurGANv2):

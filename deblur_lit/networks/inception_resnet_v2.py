@@ -37,10 +37,15 @@ class InceptionResNetV2(Backbone):
         blocks: inception blocks at 1/8 (published: 10) and at 1/16 (published: 20).
         statistics: see `ImageNorm`.
 
+    Raises:
+        ValueError: for other than two numbers of blocks.
+
     Source: Szegedy et al., AAAI 2017, arXiv:1602.07261.
     """
 
     def __init__(self, width: float = 1.0, blocks: Sequence[int] = (10, 20), statistics: str = "image") -> None:
+        if len(blocks) != 2:
+            raise ValueError(f"blocks must be two numbers, at 1/8 and at 1/16, got {list(blocks)}")
         first, second, third, fourth, fifth = (_scaled(channels, width) for channels in STEM)
         conv = partial(_conv, statistics=statistics)
         branches = partial(Branches, width=width, statistics=statistics)
@@ -75,9 +80,7 @@ class Branches(nn.Module):
         out: channels of the output.
     """
 
-    def __init__(
-        self, channels: int, plan: Plan, width: float, statistics: str, pool: nn.Module | None = None
-    ) -> None:
+    def __init__(self, channels: int, plan: Plan, width: float, statistics: str, pool: nn.Module | None = None) -> None:
         super().__init__()
         self.branches = nn.ModuleList()
         self.out = 0

@@ -21,12 +21,17 @@ class MobileNetV2(Backbone):
         blocks: inverted residual blocks in each of the groups of 16, 24, 32, 64, 96 and 160 channels.
         statistics: see `ImageNorm`.
 
+    Raises:
+        ValueError: for other than six numbers of blocks, or a group without any.
+
     Source: Sandler et al., CVPR 2018, arXiv:1801.04381.
     """
 
     def __init__(
         self, width: float = 1.0, blocks: Sequence[int] = (1, 2, 3, 4, 3, 2), statistics: str = "image"
     ) -> None:
+        if len(blocks) != len(WIDTHS) or min(blocks) < 1:
+            raise ValueError(f"blocks must be {len(WIDTHS)} numbers of at least 1, got {list(blocks)}")
         into = _scaled(STEM, width)
         stem = nn.Sequential(
             nn.Conv2d(3, into, 3, stride=2, padding=1, bias=False), ImageNorm(into, statistics, affine=True), nn.ReLU6()
