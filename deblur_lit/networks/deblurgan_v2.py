@@ -117,6 +117,8 @@ class DeblurGANv2(DeblurNetwork):
 class DeblurGANv2Inception(DeblurGANv2):
     """DeblurGAN-v2 on Inception-ResNet-v2, its best variant.
 
+    Train it on crops of at least 128 pixels: smaller ones are padded, and what it does in the padding stays unlearnt.
+
     Args:
         width: what all channels, of the backbone and of the pyramid, are multiplied by.
         blocks: inception blocks at 1/8 and at 1/16 of the image.
