@@ -17,6 +17,7 @@ BlockFactory = Callable[[int], nn.Module]
 Renaming = Sequence[tuple[str, Callable[..., str]]]
 
 PADDING_MODES = ("reflect", "replicate", "constant")
+STATISTICS = ("image", "running")
 
 
 class DeblurNetwork(nn.Module, ABC):
@@ -208,3 +209,63 @@ def resize_to(features: Tensor, size: torch.Size | tuple[int, int], mode: str) -
     if features.shape[-2:] == tuple(size):
         return features
     return F.interpolate(features, size=tuple(size), mode=mode)
+
+
+class ImageNorm(nn.Module):
+    """Normalise each channel, by its statistics over the one image or by recorded ones.
+
+    With "image" every image is normalised by its own mean and biased variance over H and W, in training and in
+    evaluation, whatever else is in the batch: what a batch or instance normalisation in training mode does to a batch
+    of one. With "running" the recorded mean and variance are used. Neither ever changes the recorded ones.
+
+    Args:
+        channels: C of the features.
+        statistics: "image" or "running".
+        affine: whether a learned scale and shift follow (batch normalisation has them).
+        eps: what is added to the variance.
+
+    Raises:
+        ValueError: for unknown statistics.
+
+    Source: Ioffe and Szegedy, ICML 2015, arXiv:1502.03167; per image: Ulyanov et al., arXiv:1607.08022.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, channels: int, statistics: str = "image", affine: bool = False, eps: float = 1e-5) -> None:
+        super().__init__()
+        if statistics not in STATISTICS:
+            raise ValueError(f"statistics must be one of {', '.join(STATISTICS)}, got {statistics!r}")
+        self.channels, self.statistics, self.eps = channels, statistics, eps
+        self.weight = nn.Parameter(torch.ones(channels)) if affine else None
+        self.bias = nn.Parameter(torch.zeros(channels)) if affine else None
+        self.register_buffer("running_mean", torch.zeros(channels))
+        self.register_buffer("running_var", torch.ones(channels))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        if self.statistics == "image":  # one group a channel
+            return F.group_norm(features, self.channels, self.weight, self.bias, self.eps)
+        return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+
+
+class Backbone(nn.Module):
+    """Stages in a row, all of whose outputs are wanted.
+
+    Args:
+        stages: each halves the size of its input.
+        channels: of their outputs, finest first.
+    """
+
+    def __init__(self, stages: Sequence[nn.Module], channels: Sequence[int]) -> None:
+        super().__init__()
+        self.stages = nn.ModuleList(stages)
+        self.channels = tuple(channels)
+
+    def forward(self, image: Tensor) -> list[Tensor]:
+        """Return the maps (B, channels[k], about H / 2^(k+1), about W / 2^(k+1)) of an image (B, 3, H, W)."""
+        maps: list[Tensor] = []
+        for stage in self.stages:
+            maps.append(stage(maps[-1] if maps else image))
+        return maps
