@@ -11,6 +11,7 @@ PASSED_ON = {  # commands whose words their own module reads
     "report": "write and print a table from run folders (same as python -m deblur_lit.report)",
     "evaluate": "score a run folder or a network with a checkpoint on a data set",
     "score": "score restored images against sharp ones by every protocol of the literature",
+    "figure": "draw evaluated systems side by side: PNG, PDF and a page with a slider",
     "data": "prepare, check, show, synthesize and cache data sets",
     "bench": "compare speeds side by side in one run",
 }
@@ -56,6 +57,10 @@ def _pass_on(command: str, words: list[str]) -> int:
         from deblur_lit.score import main as score
 
         return score(words)
+    if command == "figure":
+        from deblur_lit.figure.command import main as figure
+
+        return figure(words)
     if command == "data":
         from deblur_lit.data.commands import main as data
 

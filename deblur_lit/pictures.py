@@ -34,12 +34,7 @@ def comparison(blur: Picture, restored: Picture, sharp: Picture) -> Picture:
     """
     height, width = sharp.shape[:2]
     rows, columns = height // ZOOM, width // ZOOM
-    contrast = {
-        (top, left): float(sharp[top : top + rows, left : left + columns].std())
-        for top in range(0, height - rows + 1, max(1, rows // 2))
-        for left in range(0, width - columns + 1, max(1, columns // 2))
-    }
-    top, left = max(contrast, key=lambda corner: contrast[corner])
+    [(top, left)] = busiest(sharp, rows, columns, 1)
     sheet = Image.new("RGB", (3 * width + 2 * GAP, 2 * height + GAP), "white")
     draw = ImageDraw.Draw(sheet)
     for place, (label, picture) in enumerate((("blur", blur), ("restored", restored), ("sharp", sharp))):
@@ -51,3 +46,24 @@ def comparison(blur: Picture, restored: Picture, sharp: Picture) -> Picture:
         draw.rectangle((x + left, top, x + left + columns - 1, top + rows - 1), outline="yellow")
         draw.text((x + 4, 2), label, fill="white", stroke_width=2, stroke_fill="black")
     return np.asarray(sheet)
+
+
+def busiest(sharp: Picture, height: int, width: int, number: int) -> list[tuple[int, int]]:
+    """Return (top, left) of the windows with the most contrast, the first with most, none over another.
+
+    Args:
+        sharp: uint8 (H, W, 3).
+        height: of a window in pixels, at most H.
+        width: likewise, at most W.
+        number: of windows. There are fewer where no more fit beside the chosen.
+    """
+    contrast = {
+        (top, left): float(sharp[top : top + height, left : left + width].std())
+        for top in range(0, sharp.shape[0] - height + 1, max(1, height // 2))
+        for left in range(0, sharp.shape[1] - width + 1, max(1, width // 2))
+    }
+    chosen: list[tuple[int, int]] = []
+    for top, left in sorted(contrast, key=lambda corner: contrast[corner], reverse=True):
+        if len(chosen) < number and all(abs(top - y) >= height or abs(left - x) >= width for y, x in chosen):
+            chosen.append((top, left))
+    return chosen

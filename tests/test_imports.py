@@ -19,6 +19,7 @@ LAYERS = (
     {"networks", "losses", "metrics", "data", "provenance"},
     {"module", "callbacks", "evaluate", "restore", "plan", "bench", "score_files"},
     {"train", "evaluation", "reproduce", "score"},
+    {"figure"},
     {"cli", "__init__"},
 )
 LIGHTNING = ("data/datamodule.py", "module.py", "callbacks/", "checkpoint_io.py", "train.py")
