@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deblur_lit.pictures import GAP, ZOOM, Picture, comparison, to_picture
+from deblur_lit.pictures import GAP, ZOOM, Picture, busiest, comparison, to_picture
 
 HEIGHT, WIDTH = 36, 48
 
@@ -65,3 +65,14 @@ def test_the_detail_is_the_same_place_whatever_was_restored(pictures: tuple[Pict
 def test_small_and_long_images_are_shown_too(size: tuple[int, int]) -> None:
     picture = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     assert comparison(picture, picture, picture).shape == (2 * size[0] + GAP, 3 * size[1] + 2 * GAP, 3)
+
+
+def test_windows_with_contrast_come_in_its_order_and_never_over_another() -> None:
+    image = np.full((40, 60, 3), 128, np.uint8)
+    draw = np.random.default_rng(0)
+    image[0:10, 20:40] = draw.integers(0, 256, (10, 20, 3))
+    image[30:40, 40:60] = draw.integers(100, 156, (10, 20, 3))
+    places = busiest(image, 10, 20, 3)
+    assert places[:2] == [(0, 20), (30, 40)]
+    assert all(abs(a[0] - b[0]) >= 10 or abs(a[1] - b[1]) >= 20 for a in places for b in places if a != b)
+    assert busiest(image, 40, 60, 2) == [(0, 0)]

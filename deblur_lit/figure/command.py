@@ -130,8 +130,8 @@ def _parser() -> argparse.ArgumentParser:
         dest="shown",
         action=_AddCrop,
         metavar="X,Y,W,H",
-        help="left, top, width and height in pixels, of the --image before it or else of all; up to twice (default: the "
-        "two ninths of the frame with the most contrast in sharp)",
+        help="left, top, width and height in pixels, of the --image before it or else of all; up to twice (default: "
+        "the two ninths of the frame with the most contrast in sharp)",
     )
     parser.add_argument("--zoom", type=_positive, metavar="N", help="whole factor of enlargement (default: by width)")
     parser.add_argument("--enlarge", choices=("nearest", "lanczos"), default="nearest", help="default: %(default)s")

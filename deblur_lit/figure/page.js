@@ -133,8 +133,9 @@
 
   function heading(text, small, column) {
     const cell = make("th", undefined, { scope: "col" });
-    const button = make("button", text, { type: "button" });
-    if (small) button.append(make("span", small));
+    const button = make("button", undefined, { type: "button" });
+    button.append(make("span", text));
+    if (small) button.append(make("small", small));
     button.addEventListener("click", () => sortBy(column));
     if (sorting.column === column) cell.setAttribute("aria-sort", sorting.descending ? "descending" : "ascending");
     cell.append(button);

@@ -79,9 +79,9 @@ def page(title: str, pairs: PairList, systems: Sequence[System], cases: Cases) -
     }
     held = "all" if len(cases.names) == len(images) else f"{len(cases.names)} of the"
     summary = (
-        f"{len(images)} images, restored by {_and(system.label for system in systems)}. The table has the values of all "
-        f"images; pictures are here of {held} {len(images)}: those of the figure, and those with the smallest and the "
-        f"largest gain of {systems[-1].label} over the blurred input."
+        f"{len(images)} images, restored by {_and(system.label for system in systems)}. The table has the values of "
+        f"all images; pictures are here of {held} {len(images)}: those of the figure, and those with the smallest and "
+        f"the largest gain of {systems[-1].label} over the blurred input."
     )
     origins = "".join(f"<li><b>{escape(system.label)}</b>: {escape(system.origin)}</li>" for system in systems)
     return string.Template(_part(TEMPLATE)).substitute(

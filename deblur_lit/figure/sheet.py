@@ -43,7 +43,7 @@ class Grid:
     @property
     def border(self) -> int:
         """Width of the coloured line around a crop, outside of its pixels."""
-        return max(2, self.cell[0] // 140)
+        return max(2, self.cell[0] // 100)
 
     @property
     def height(self) -> int:
@@ -114,8 +114,8 @@ def draw(
         ValueError: if the font lacks a letter of a label.
         OSError: if the font cannot be read.
     """
-    texts = [_texts(scene) for scene in scenes]
-    letters = _fit(texts, grid, font)
+    below = [texts(scene) for scene in scenes]
+    letters = _fit(below, grid, font)
     sheet = Image.new("RGB", (grid.width, grid.total_height), "white")
     pen = ImageDraw.Draw(sheet)
     for number, scene in enumerate(scenes):
@@ -127,7 +127,7 @@ def draw(
                 part = Image.fromarray(picture[crop.top : crop.box[3], crop.left : crop.box[2]])
                 sheet.paste(part.resize(grid.cell, ENLARGE[enlarge]), place[:2])
         boxes = [(0, max(grid.frames)), *(grid.crop(number, 0, column)[::2] for column in range(grid.columns))]
-        for (left, right), text in zip(boxes, texts[number], strict=True):
+        for (left, right), text in zip(boxes, below[number], strict=True):
             top = grid.top(number) + grid.height + grid.gap
             pen.multiline_text(
                 ((left + right) / 2, top), text, "black", letters, "ma", letters.size * (LEADING - 1), "center"
@@ -154,7 +154,7 @@ def _around(box: Box, border: int) -> Box:
     return left - border, top - border, right + border - 1, bottom + border - 1
 
 
-def _texts(scene: Scene) -> list[str]:
+def texts(scene: Scene) -> list[str]:
     """Return what stands below the frame and below each column."""
     values = [f"{scene.psnr[label]:.2f} dB" if label in scene.psnr else "PSNR" for label in scene.pictures]
     columns = [f"{label}\n{value}" for label, value in zip(scene.pictures, values, strict=True)]
