@@ -57,7 +57,7 @@ record: setup ## copy a finished table and its records to experiments/ (TABLE=ta
 	@$(BIN)/python -m deblur_lit.report '$(or $(TABLE),table1)' --data '$(DATA)' --record experiments
 
 .PHONY: networks
-networks: setup ## list all networks with parameters and MACs
+networks: setup ## list all networks: paper, weights, parameters, MACs, receptive field
 	@$(BIN)/deblur-lit networks
 
 JOBS ?= 2
