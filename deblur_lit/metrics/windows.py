@@ -76,8 +76,10 @@ def _excess(planes: Planes) -> Planes:
 def _second_difference(planes: Planes, step: int) -> Planes:
     flat = planes.ravel()
     slope = flat[step:] - flat[:-step]
-    result = np.zeros_like(planes)
-    np.subtract(slope[step:], slope[:-step], out=result.ravel()[step:-step])
+    result = np.empty_like(planes)
+    every = result.ravel()
+    np.subtract(slope[step:], slope[:-step], out=every[step:-step])
+    every[:step] = every[-step:] = 0
     return result
 
 
