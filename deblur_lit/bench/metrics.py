@@ -90,8 +90,8 @@ def _pair() -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     picture = read_scene("facade")[0]
     repeats = [-(-side // have) for side, have in zip(FRAME, picture.shape, strict=False)]
     image: NDArray[Any] = np.tile(picture, (*repeats, 1))[: FRAME[0], : FRAME[1]].astype(np.float32)
-    sharp = (image + generator.normal(0, NOISE, image.shape)).round().clip(0, 255).astype(np.uint8)
-    restored = cv2.GaussianBlur(sharp, (0, 0), 1.0)
+    sharp: NDArray[Any] = (image + generator.normal(0, NOISE, image.shape)).round().clip(0, 255).astype(np.uint8)
+    restored: NDArray[Any] = cv2.GaussianBlur(sharp, (0, 0), 1.0)
     return restored, sharp
 
 
