@@ -6,7 +6,6 @@ rounded here, in the same order, so that the homographies are equal.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,19 +19,6 @@ FLAT = 1e-13  # variance of grey values in [0, 1]: rounding stays below, one pix
 
 class AlignmentError(ValueError):
     """Two images cannot be aligned; the message says why."""
-
-
-class _Band(NamedTuple):
-    """Some rows of the warped image.
-
-    `slopes` (3, rows, W) are the derivatives by a shift along x, along y, and by the third coordinate; `image` and
-    `template` (rows, W) become free of their means where the warped image exists (`inside`, 1 or 0).
-    """
-
-    slopes: Planes
-    image: Plane
-    template: Plane
-    inside: Plane
 
 
 def align(template: Plane, image: Plane, iterations: int = 100) -> Doubles:
@@ -89,6 +75,53 @@ def gradient(plane: Plane) -> tuple[Plane, Plane]:
     return along_x, along_y
 
 
+class _Band:
+    """Some rows of the images, and their work space.
+
+    `parts` (5, n) holds the warped image in `DotOrder`: its derivatives by a shift along x, along y and by the third
+    coordinate, itself, and the template; the last two free of their means.
+    """
+
+    def __init__(self, template: Plane, rows: slice, sampler: LinearSampler) -> None:
+        self.rows = rows
+        self.template = template[rows]
+        self.sampler = sampler
+        height, width = self.template.shape
+        self.order = DotOrder(height, width)
+        y, x = np.indices((height, width), np.float32)
+        self.coordinates = self.order.arrange(np.stack([x, y + np.float32(rows.start)]))
+        self.parts = np.empty((5, height * width), np.float32)
+        self.image = self.inside = self.template
+
+    def warp(self, warp: NDArray[np.float32]) -> None:
+        """Sample image and gradient under the warp."""
+        at = positions(warp, self.rows, self.sampler.width)
+        self.image, *gradients = self.sampler(at)
+        self.inside = inside(at, self.sampler.height, self.sampler.width)
+        x, y, third = (coordinate.astype(np.float32) for coordinate in (at.scaled_x, at.scaled_y, at.third))
+        slopes = np.empty((3, *self.image.shape), np.float32)
+        with np.errstate(divide="ignore", invalid="ignore"):  # on the vanishing line; then nothing is aligned
+            np.divide(gradients, third, out=slopes[:2])
+            np.add(x / third * slopes[0], y / third * slopes[1], out=slopes[2])
+        np.negative(slopes[2], out=slopes[2])
+        self.parts[:3] = self.order.arrange(slopes)
+
+    def centre(self, image_mean: np.float32, template_mean: np.float32) -> Planes:
+        """Subtract the means; return image and template (2, rows, W).
+
+        Where the warped image does not exist, the template becomes 0 and the image stays what it is.
+        """
+        centred = np.stack([self.image - image_mean * self.inside, (self.template - template_mean) * self.inside])
+        self.parts[3:] = self.order.arrange(centred)
+        return centred
+
+    def derivatives(self, out: Planes) -> None:
+        """Write the derivatives (8, n) of the warped image by the parameters, in order of the columns."""
+        np.multiply(self.parts[:3], self.coordinates[0], out=out[:3])
+        np.multiply(self.parts[:3], self.coordinates[1], out=out[3:6])
+        out[6:8] = self.parts[:2]
+
+
 class _Step:
     """One step of the iteration: the paper's forward additive form.
 
@@ -98,102 +131,72 @@ class _Step:
     """
 
     def __init__(self, template: Plane, image: Plane) -> None:
-        self.template = template
-        self.sampler = LinearSampler(np.stack([image, *gradient(image)]))
-        self.rows = list(bands(len(template)))
-        self.orders = [DotOrder(rows.stop - rows.start, template.shape[1]) for rows in self.rows]
-        y, x = np.indices(template.shape, np.float32)
-        self.coordinates = [
-            order.arrange(np.stack([x[rows], y[rows]])) for rows, order in zip(self.rows, self.orders, strict=True)
-        ]
+        sampler = LinearSampler(np.stack([image, *gradient(image)]))
+        self.bands = [_Band(template, rows, sampler) for rows in bands(len(template))]
+        self.work = np.empty((2, 10, self.bands[0].parts.shape[1]), np.float32)
 
     def __call__(self, warp: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the change (8,) of the parameters, in order of the homography's columns."""
-        centred, image_energy, template_energy = _centred([self._warped(warp, rows) for rows in self.rows])
-        correlation = dot(*(np.concatenate(planes) for planes in zip(*(band[1:3] for band in centred), strict=True)))
-        stacks = [self._stack(*parts) for parts in zip(centred, self.orders, self.coordinates, strict=True)]
-        hessian, on_image, on_template = self._projections(stacks)
+        for band in self.bands:
+            band.warp(warp)
+        means, energies = self._moments()
+        centred = [band.centre(*means) for band in self.bands]
+        hessian, on_image, on_template = self._projections()
         inverted = inverse(hessian)
         if inverted is None:
             raise AlignmentError("the texture of the restored image does not determine an alignment")
         solved = _times(inverted, on_image)
-        denominator = correlation - dot(on_template, solved)
+        denominator = dot(*np.concatenate(centred, axis=1)) - dot(on_template, solved)
         if not denominator > 0:
             raise AlignmentError("the images are not correlated")
-        gain = (image_energy - dot(on_image, solved)) / denominator
-        return _times(inverted, self._errors(stacks, gain))
+        gain = (energies[0] - dot(on_image, solved)) / denominator
+        return _times(inverted, self._errors(gain))
 
-    def _warped(self, warp: NDArray[np.float32], rows: slice) -> _Band:
-        """Sample image and gradient under the warp; nothing is centred yet."""
-        at = positions(warp, rows, self.sampler.width)
-        image, *gradients = self.sampler(at)
-        x, y, third = (coordinate.astype(np.float32) for coordinate in (at.scaled_x, at.scaled_y, at.third))
-        slopes = np.empty((3, *image.shape), np.float32)
-        with np.errstate(divide="ignore", invalid="ignore"):  # on the vanishing line; then nothing is aligned
-            np.divide(gradients, third, out=slopes[:2])
-            np.add(x / third * slopes[0], y / third * slopes[1], out=slopes[2])
-        np.negative(slopes[2], out=slopes[2])
-        return _Band(slopes, image, self.template[rows], inside(at, self.sampler.height, self.sampler.width))
+    def _moments(self) -> tuple[list[np.float32], list[float]]:
+        """Return the means of image and template over their overlap, and their sums of squares about them."""
+        count = sum(float(band.inside.sum()) for band in self.bands)
+        if count == 0:
+            raise AlignmentError("the images do not overlap after alignment")
+        means, energies = [], []
+        for name in ("image", "template"):
+            sums = 0j
+            for band in self.bands:
+                sums = running_sums(sums, getattr(band, name) * band.inside)
+            mean, square = sums.real * (1 / count), sums.imag * (1 / count)
+            deviation = math.sqrt(max(square - mean * mean, 0))
+            if deviation**2 < FLAT:
+                which = {"image": "restored", "template": "sharp"}[name]
+                raise AlignmentError(f"the {which} image is constant where the images overlap")
+            means.append(np.float32(mean))
+            energies.append(math.sqrt(count * deviation * deviation) ** 2)
+        return means, energies
 
-    def _stack(self, band: _Band, order: DotOrder, coordinates: Planes) -> Planes:
-        """Stack (10, n): the derivatives of the image by the parameters, the image, and the template."""
-        slopes = order.arrange(band.slopes)
-        stack = np.empty((10, slopes.shape[1]), np.float32)
-        np.multiply(slopes, coordinates[0], out=stack[:3])
-        np.multiply(slopes, coordinates[1], out=stack[3:6])
-        stack[6:8] = slopes[:2]
-        stack[8:9], stack[9:] = order.arrange(band.image[None]), order.arrange(band.template[None])
-        return stack
-
-    def _projections(self, stacks: list[Planes]) -> tuple[Planes, Plane, Plane]:
+    def _projections(self) -> tuple[Planes, Plane, Plane]:
         """Return the Hessian (8, 8), and the projections (8,) of image and template onto the derivatives."""
         total = np.zeros((8, 10))
-        buffer = np.empty_like(stacks[0][1:])
-        for stack, order in zip(stacks, self.orders, strict=True):
+        for band in self.bands:
+            stack, products = self.work[:, :, : band.parts.shape[1]]
+            band.derivatives(stack)
+            stack[8:] = band.parts[3:]
             for row in range(8):
                 one = stack[row].astype(np.float64)
                 total[row, row] += one @ one
-                products = np.multiply(stack[row], stack[row + 1 :], out=buffer[row:, : len(one)])
-                total[row, row + 1 :] += order.sums(products)
+                total[row, row + 1 :] += band.order.sums(
+                    np.multiply(stack[row], stack[row + 1 :], out=products[row + 1 :])
+                )
         rounded = total.astype(np.float32)
         upper = np.triu(rounded[:, :8])
         return upper + np.triu(upper, 1).T, rounded[:, 8], rounded[:, 9]
 
-    def _errors(self, stacks: list[Planes], gain: float) -> Plane:
+    def _errors(self, gain: float) -> Plane:
         """Project what remains of the template times a gain when the image is subtracted: (8,)."""
         total = np.zeros(8)
-        buffer = np.empty_like(stacks[0][:8])
-        for stack, order in zip(stacks, self.orders, strict=True):
-            error = (gain * stack[9].astype(np.float64) - stack[8]).astype(np.float32)
-            total += order.sums(np.multiply(stack[:8], error, out=buffer[:, : len(error)]))
+        for band in self.bands:
+            stack = self.work[0, :8, : band.parts.shape[1]]
+            band.derivatives(stack)
+            stack *= (gain * band.parts[4].astype(np.float64) - band.parts[3]).astype(np.float32)
+            total += band.order.sums(stack)
         return total.astype(np.float32)
-
-
-def _centred(warped: list[_Band]) -> tuple[list[_Band], float, float]:
-    """Subtract the means over the overlap; outside of it the template becomes 0, the image stays what it is.
-
-    Returns:
-        The bands, and the sums of squares of image and template over the overlap.
-    """
-    count = sum(float(band.inside.sum()) for band in warped)
-    if count == 0:
-        raise AlignmentError("the images do not overlap after alignment")
-    means, energies = [], []
-    for name, part in (("restored", 1), ("sharp", 2)):
-        sums = 0j
-        for band in warped:
-            sums = running_sums(sums, band[part] * band.inside)
-        mean, square = sums.real * (1 / count), sums.imag * (1 / count)
-        deviation = math.sqrt(max(square - mean * mean, 0))
-        if deviation**2 < FLAT:
-            raise AlignmentError(f"the {name} image is constant where the images overlap")
-        means.append(np.float32(mean))
-        energies.append(math.sqrt(count * deviation * deviation) ** 2)
-    centred = [
-        band._replace(image=band.image - means[0] * band.inside, template=(band.template - means[1]) * band.inside)
-        for band in warped
-    ]
-    return centred, energies[0], energies[1]
 
 
 def _times(matrix: Planes, vector: Plane) -> Plane:

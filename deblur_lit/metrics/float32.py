@@ -1,6 +1,6 @@
-"""Float32 arithmetic in the order of OpenCV 4.2's release for x86-64: what is rounded, and when.
+"""Float32 arithmetic in the order of OpenCV 4.2's release for x86-64 and numpy 1.24: what is rounded, and when.
 
-Its build uses four-wide vectors and no fused multiply-add on every processor, so that its results can be repeated bit
+That OpenCV uses four-wide vectors and no fused multiply-add on every processor, so that its results can be repeated bit
 for bit. An alignment amplifies one bit to a thousandth of a decibel, because it rounds positions to 1/32 pixel.
 """
 
@@ -12,7 +12,8 @@ Doubles = NDArray[np.float64]
 
 LANES = 4  # numbers in a vector
 CHUNK = 4 * LANES  # numbers that one turn of the unrolled loop of a dot product takes
-BLOCK = 8192  # numbers that a dot product adds up in float32
+BLOCK = 8192  # numbers that are added up in float32
+RUN = 128  # numbers in a run of numpy's pairwise sum
 LEAST_PIVOT = 10 * np.finfo(np.float32).eps  # below, a matrix counts as singular
 
 
@@ -96,3 +97,29 @@ def inverse(matrix: Floats) -> Floats | None:
             right[step] -= left[step, below] * right[below]
         right[step] /= left[step, step]
     return right
+
+
+def pairwise_sum(values: Floats) -> np.float32:
+    """Add up all values in float32 as numpy 1.24 does: blocks one after the other, each by halves of halves."""
+    flat = values.reshape(-1)
+    whole = flat.size // BLOCK
+    total = np.float32(0)
+    for part in (flat[: whole * BLOCK].reshape(whole, BLOCK), flat[None, whole * BLOCK :]):
+        for of_block in _halved(part):
+            total += of_block
+    return total
+
+
+def _halved(blocks: Floats) -> Floats:
+    """Add up each row of (K, n); runs of up to RUN numbers have eight partial sums."""
+    size = blocks.shape[1]
+    if size > RUN:
+        half = size // 2 - size // 2 % 8
+        return _halved(blocks[:, :half]) + _halved(blocks[:, half:])
+    whole = size - size % 8
+    eight = np.add.reduce(blocks[:, :whole].reshape(len(blocks), whole // 8, 8), axis=1)
+    two = (eight[:, 0::4] + eight[:, 1::4]) + (eight[:, 2::4] + eight[:, 3::4])
+    total = two[:, 0] + two[:, 1]
+    for column in range(whole, size):
+        total += blocks[:, column]
+    return total

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from deblur_lit.metrics.ecc import AlignmentError, align, grey
 from deblur_lit.metrics.eight_bit import eight_bit_pair
+from deblur_lit.metrics.float32 import pairwise_sum
 from deblur_lit.metrics.ssim import RADIUS, _similarity, _weighted_sum
 from deblur_lit.metrics.warp import Doubles, Plane, Planes, bands, cubic, inside, positions
 
@@ -139,7 +140,7 @@ def _aligned(z: Planes, x: Planes) -> tuple[Planes, Plane, Doubles, float]:
         if not image.any():
             raise AlignmentError(f"the {name} image is black")
     by_pixel = [np.ascontiguousarray(image.transpose(1, 2, 0)) for image in (x, z)]  # the script's order of summation
-    gain = np.sum(by_pixel[0] * by_pixel[1]) / np.sum(by_pixel[1] * by_pixel[1])
+    gain = pairwise_sum(by_pixel[0] * by_pixel[1]) / pairwise_sum(by_pixel[1] * by_pixel[1])
     matched = z * gain
     warp = align(grey(x), grey(matched))
     height, width = x.shape[1:]
