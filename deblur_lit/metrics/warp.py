@@ -14,7 +14,7 @@ Planes = NDArray[np.float32]  # (K, H, W)
 Doubles = NDArray[np.float64]
 
 STEPS = 32  # positions per pixel
-BAND_ROWS = 32
+BAND_ROWS = 32  # rows that are worked on together: few calls of numpy, and arrays that stay in the cache
 FARTHEST = 2.0**15 - 1  # pixels; positions beyond are moved here
 CUBIC = -0.75  # slope at distance 1 of the cubic kernel
 
@@ -71,10 +71,10 @@ class LinearSampler:
 
     def __call__(self, at: Positions) -> Planes:
         """Return (K, rows, W)."""
-        x, right = _split(at.x.clip(-2, self.width))
-        y, down = _split(at.y.clip(-2, self.height))
+        x, x_steps = _split(at.x.clip(-2, self.width))
+        y, y_steps = _split(at.y.clip(-2, self.height))
         top_left = (y + 2) * self.stride + (x + 2)
-        right, down = (part.astype(np.float32) / np.float32(STEPS) for part in (right, down))
+        right, down = (steps.astype(np.float32) / np.float32(STEPS) for steps in (x_steps, y_steps))
         left, up = 1 - right, 1 - down
         taps = [(0, up * left), (1, up * right), (self.stride, down * left), (self.stride + 1, down * right)]
         sampled = np.zeros((len(self.planes), *top_left.shape), np.float32)
