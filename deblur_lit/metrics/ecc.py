@@ -181,9 +181,7 @@ class _Step:
             for row in range(8):
                 one = stack[row].astype(np.float64)
                 total[row, row] += one @ one
-                total[row, row + 1 :] += band.order.sums(
-                    np.multiply(stack[row], stack[row + 1 :], out=products[row + 1 :])
-                )
+                total[row, row + 1 :] += band.order.dots(stack[row], stack[row + 1 :], products[row + 1 :])
         rounded = total.astype(np.float32)
         upper = np.triu(rounded[:, :8])
         return upper + np.triu(upper, 1).T, rounded[:, 8], rounded[:, 9]
@@ -194,8 +192,8 @@ class _Step:
         for band in self.bands:
             stack = self.work[0, :8, : band.parts.shape[1]]
             band.derivatives(stack)
-            stack *= (gain * band.parts[4].astype(np.float64) - band.parts[3]).astype(np.float32)
-            total += band.order.sums(stack)
+            error = (gain * band.parts[4].astype(np.float64) - band.parts[3]).astype(np.float32)
+            total += band.order.dots(error, stack, stack)
         return total.astype(np.float32)
 
 

@@ -21,7 +21,7 @@ class DotOrder:
     """Sums of products as a dot product of each row would round them.
 
     Planes are first brought into an order in which numpy adds up whole vectors: the chunks of all rows, then the
-    vectors of four beyond the last chunk, then the single numbers beyond those.
+    vectors of four beyond the last chunk, then the single numbers beyond those, which are multiplied in float64.
 
     Args:
         rows: of a plane.
@@ -43,30 +43,32 @@ class DotOrder:
             part[:] = planes[:, :, start:end].reshape(shape).transpose(0, 2, 1, 3)
         return arranged
 
-    def sums(self, products: Floats) -> Doubles:
-        """Add up each of K arranged planes (K, rows * width): (K,)."""
-        count = len(products)
-        parts = [
-            products[:, self.rows * start : self.rows * end].reshape(count, (end - start) // size, self.rows * size)
-            for start, end, size in self.columns
-        ]
-        chunks = np.add.reduce(parts[0], axis=1).reshape(count, self.rows, CHUNK // LANES, LANES)
-        total = chunks[:, :, 0] + (chunks[:, :, 1] + chunks[:, :, 2] + chunks[:, :, 3])
-        for vector in range(parts[1].shape[1]):
-            total += parts[1][:, vector].reshape(total.shape)
+    def dots(self, one: Floats, others: Floats, work: Floats) -> Doubles:
+        """Return the dot products (K,) of one arranged plane (n,) with others (K, n); `work` (K, n) is overwritten."""
+        count = len(others)
+        (_, end, size), (_, vectors_end, _), _ = self.columns
+        singles = slice(self.rows * vectors_end, None)
+        of_singles = others[:, singles].astype(np.float64) @ one[singles]  # in float64; `work` may be `others`
+        np.multiply(one, others, out=work)
+        chunks = work[:, : self.rows * end].reshape(count, end // size, self.rows * size)
+        four = np.add.reduce(chunks, axis=1).reshape(count, self.rows, CHUNK // LANES, LANES)
+        total = four[:, :, 0] + (four[:, :, 1] + four[:, :, 2] + four[:, :, 3])
+        for start in range(end, vectors_end, LANES):
+            total += work[:, self.rows * start : self.rows * (start + LANES)].reshape(total.shape)
         of_rows = (total[..., 0] + total[..., 2]) + (total[..., 1] + total[..., 3])
-        return of_rows.sum(axis=1, dtype=np.float64) + parts[2].sum(axis=(1, 2), dtype=np.float64)
+        return of_rows.sum(axis=1, dtype=np.float64) + of_singles
 
 
 def dot(one: Floats, other: Floats) -> float:
     """Return the dot product of two arrays of the same shape, read as one row."""
-    products = (one * other).reshape(-1)
-    whole = len(products) // BLOCK
+    flat = np.stack([one.reshape(-1), other.reshape(-1)])
+    whole = flat.shape[1] // BLOCK
     total = 0.0
-    for part in (products[: whole * BLOCK].reshape(whole, BLOCK), products[None, whole * BLOCK :]):
+    for part in (flat[:, : whole * BLOCK].reshape(2, whole, BLOCK), flat[:, None, whole * BLOCK :]):
         if part.size:
-            order = DotOrder(*part.shape)
-            total += order.sums(order.arrange(part[None])).item()
+            order = DotOrder(*part.shape[1:])
+            arranged = order.arrange(part)
+            total += order.dots(arranged[0], arranged[1:], arranged[1:]).item()
     return total
 
 

@@ -202,13 +202,19 @@ def test_dot_products_round_as_four_vectors_of_four(width: int) -> None:
     draw = np.random.default_rng(width)
     one, other = (draw.standard_normal((5, width), np.float32) for _ in range(2))
     order = float32.DotOrder(5, width)
-    total = order.sums(order.arrange(one[None]) * order.arrange(other[None])).item()
-    assert total == sum(rounded_dot(one[row] * other[row]) for row in range(5))
-    assert float32.dot(one, other) == rounded_dot((one * other).reshape(-1))
+    arranged = order.arrange(np.stack([one, other, one]))
+    expected = [sum(rounded_dot(one[row], second[row]) for row in range(5)) for second in (other, one)]
+    work = np.empty_like(arranged[1:])
+    assert order.dots(arranged[0], arranged[1:], work).tolist() == pytest.approx(expected, rel=1e-15, abs=1e-15)
+    assert order.dots(arranged[0], arranged[1:], arranged[1:]).tolist() == pytest.approx(expected, rel=1e-15, abs=1e-15)
+    assert float32.dot(one, other) == pytest.approx(
+        rounded_dot(one.reshape(-1), other.reshape(-1)), rel=1e-15, abs=1e-15
+    )
 
 
-def rounded_dot(products: NDArray[np.float32]) -> float:
-    """One row, one vector after the other."""
+def rounded_dot(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+    """Dot product of one row, one vector after the other."""
+    products = one * other
     sums = [np.zeros(4, np.float32) for _ in range(4)]
     chunks, vectors = len(products) // 16, len(products) % 16 // 4
     for chunk in range(chunks):
@@ -217,14 +223,15 @@ def rounded_dot(products: NDArray[np.float32]) -> float:
     total = sums[0] + ((sums[1] + sums[2]) + sums[3])
     for vector in range(vectors):
         total = total + products[16 * chunks + 4 * vector :][:4]
-    rest = products[16 * chunks + 4 * vectors :].astype(np.float64).sum()
+    singles = slice(16 * chunks + 4 * vectors, None)
+    rest = (one[singles].astype(np.float64) * other[singles]).sum()
     return float((total[0] + total[2]) + (total[1] + total[3])) + rest
 
 
 def test_long_sums_are_cut_into_blocks() -> None:
     values = np.random.default_rng(0).standard_normal(2 * 8192 + 777, np.float32)
     blocks = [values[:8192], values[8192:16384], values[16384:]]
-    assert float32.dot(values, np.ones_like(values)) == sum(rounded_dot(block) for block in blocks)
+    assert float32.dot(values, np.ones_like(values)) == sum(rounded_dot(b, np.ones_like(b)) for b in blocks)
     total = np.float32(0)
     for block in blocks:
         total += float32.pairwise_sum(block)
