@@ -180,7 +180,7 @@ class _Step:
             stack[8:] = band.parts[3:]
             for row in range(8):
                 one = stack[row].astype(np.float64)
-                total[row, row] += one @ one
+                total[row, row] += np.einsum("i,i", one, one)  # not by BLAS, whose threads cost more than the sum
                 total[row, row + 1 :] += band.order.dots(stack[row], stack[row + 1 :], products[row + 1 :])
         rounded = total.astype(np.float32)
         upper = np.triu(rounded[:, :8])

@@ -48,7 +48,8 @@ class DotOrder:
         count = len(others)
         (_, end, size), (_, vectors_end, _), _ = self.columns
         singles = slice(self.rows * vectors_end, None)
-        of_singles = others[:, singles].astype(np.float64) @ one[singles]  # in float64; `work` may be `others`
+        # In float64, before `work`, which may be `others`; not by BLAS, whose threads cost more than the sum.
+        of_singles = np.einsum("ki,i", others[:, singles].astype(np.float64), one[singles])
         np.multiply(one, others, out=work)
         chunks = work[:, : self.rows * end].reshape(count, end // size, self.rows * size)
         four = np.add.reduce(chunks, axis=1).reshape(count, self.rows, CHUNK // LANES, LANES)

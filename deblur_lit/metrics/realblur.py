@@ -1,19 +1,22 @@
 """PSNR and SSIM of the RealBlur benchmark: aligned by intensity and homography first, or not."""
 
 import hashlib
-import warnings
-from typing import Literal, NamedTuple
+from collections.abc import Collection
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
+from deblur_lit.metrics import psnr, ssim
+from deblur_lit.metrics.batch import score_batch
 from deblur_lit.metrics.ecc import AlignmentError, align, grey
-from deblur_lit.metrics.eight_bit import eight_bit_pair
 from deblur_lit.metrics.float32 import pairwise_sum
-from deblur_lit.metrics.ssim import RADIUS, _similarity, _weighted_sum
+from deblur_lit.metrics.levels import LevelPair
 from deblur_lit.metrics.warp import Doubles, Plane, Planes, bands, cubic, inside, positions
+from deblur_lit.metrics.windows import C1, C2, RADIUS, TAPS
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 RGB = NDArray[np.uint8]  # (H, W, 3)
 
@@ -89,50 +92,63 @@ def realblur(restored: RGB, sharp: RGB, align: bool = True) -> RealBlurScore:
     return RealBlurScore(_psnr(z, x, mask), ssim, not failure, reason, warp, gain, fraction)
 
 
-def psnr_realblur(restored: Tensor, sharp: Tensor) -> Tensor:
+def psnr_realblur(restored: "Tensor", sharp: "Tensor") -> "Tensor":
     """Return RealBlur's PSNR after alignment, one value per image; see `realblur`.
 
-    The scores of the latest pairs are kept, so that `ssim_realblur` of the same images aligns nothing again.
+    The scores of the latest pairs are kept, so that `ssim_realblur` of the same images aligns nothing again. An image
+    that cannot be aligned has its PSNR without alignment.
 
     Args:
         restored: (B, 3, H, W), float nominally in [0, 1] (clamped and rounded to 8 bits here), or uint8.
         sharp: same shape, float or uint8.
 
     Returns:
-        (B,) float64 in dB; NaN for an image that holds NaN. An image that cannot be aligned has its PSNR without
-        alignment, and a RuntimeWarning says why.
+        (B,) float64 in dB; NaN for an image that holds NaN.
 
     Raises:
         ValueError: if the shapes differ, are not (B, 3, H, W), or an image is neither float nor uint8.
     """
-    return _scores(restored, sharp, "psnr", aligned=True)
+    return score_batch(measure, "psnr_realblur", restored, sharp)
 
 
-def ssim_realblur(restored: Tensor, sharp: Tensor) -> Tensor:
+def ssim_realblur(restored: "Tensor", sharp: "Tensor") -> "Tensor":
     """Return RealBlur's SSIM after alignment, one value per image; see `realblur` and `psnr_realblur`.
 
     Returns:
         (B,) float64 in [-1, 1]; NaN where a side is below 11 pixels, and for an image that holds NaN.
     """
-    return _scores(restored, sharp, "ssim", aligned=True)
+    return score_batch(measure, "ssim_realblur", restored, sharp)
 
 
-def psnr_realblur_unaligned(restored: Tensor, sharp: Tensor) -> Tensor:
-    """Return RealBlur's PSNR of the images as they are: on 8-bit images it equals `psnr_uint8`.
+def psnr_realblur_unaligned(restored: "Tensor", sharp: "Tensor") -> "Tensor":
+    """Return RealBlur's PSNR of the images as they are, which is `psnr_uint8`."""
+    return score_batch(measure, "psnr_realblur_unaligned", restored, sharp)
 
-    Returns:
-        (B,) float64 in dB.
+
+def ssim_realblur_unaligned(restored: "Tensor", sharp: "Tensor") -> "Tensor":
+    """Return RealBlur's SSIM of the images as they are, which is `ssim_gauss_valid_rgb`."""
+    return score_batch(measure, "ssim_realblur_unaligned", restored, sharp)
+
+
+UNALIGNED = {"psnr_realblur_unaligned": "psnr_uint8", "ssim_realblur_unaligned": "ssim_gauss_valid_rgb"}
+
+
+def measure(pair: LevelPair, names: Collection[str], threads: int = 1) -> dict[str, float]:
+    """Return the scores of one pair by each of the protocols `names` of this module.
+
+    Why a pair was not aligned, or has no SSIM, is added to its remarks.
     """
-    return _scores(restored, sharp, "psnr", aligned=False)
-
-
-def ssim_realblur_unaligned(restored: Tensor, sharp: Tensor) -> Tensor:
-    """Return RealBlur's SSIM of the images as they are: per channel, Gaussian window, cut by 5 pixels.
-
-    Returns:
-        (B,) float64 in [-1, 1]; NaN where a side is below 11 pixels, and for an image that holds NaN.
-    """
-    return _scores(restored, sharp, "ssim", aligned=False)
+    found: dict[str, float] = {}
+    for name in names:
+        if name in UNALIGNED:
+            family = psnr if name.startswith("psnr") else ssim
+            found[name] = family.measure(pair, [UNALIGNED[name]], threads)[UNALIGNED[name]]
+            continue
+        score = _remembered(*(np.ascontiguousarray(image.transpose(1, 2, 0)) for image in pair.rounded))
+        found[name] = score.psnr if name.startswith("psnr") else score.ssim
+        if score.reason and score.reason not in pair.remarks:
+            pair.remarks.append(score.reason)
+    return found
 
 
 def _aligned(z: Planes, x: Planes) -> tuple[Planes, Plane, Doubles, float]:
@@ -159,11 +175,24 @@ def _psnr(z: Planes, x: Planes, mask: Plane) -> float:
 
 def _ssim(z: Planes, x: Planes, mask: Plane) -> float:
     """SSIM of masked images; windows that straddle the border of the mask count."""
-    restored, sharp = (torch.from_numpy(image).double().mul(255) for image in (z, x))
-    moments = (restored, sharp, restored.square().addcmul_(sharp, sharp), restored * sharp)
-    similarity = _similarity(*(_weighted_sum(_weighted_sum(moment, axis=1), axis=2) for moment in moments))
-    weight = torch.from_numpy(mask).double()[RADIUS:-RADIUS, RADIUS:-RADIUS]
-    return ((similarity * weight).sum() / (len(similarity) * weight.sum())).item()
+    weight = mask[RADIUS:-RADIUS, RADIUS:-RADIUS].astype(np.float64)
+    total = 0.0
+    for one, other in zip(z.astype(np.float64) * 255, x.astype(np.float64) * 255, strict=True):
+        mean_z, mean_x = _window_mean(one), _window_mean(other)
+        product, squares = mean_z * mean_x, mean_z**2 + mean_x**2
+        covariance = _window_mean(one * other) - product
+        variances = _window_mean(one**2 + other**2) - squares
+        similarity = (2 * product + C1) * (2 * covariance + C2) / ((squares + C1) * (variances + C2))
+        total += float((similarity * weight).sum() / weight.sum())
+    return total / len(z)
+
+
+def _window_mean(plane: Doubles) -> Doubles:
+    """Return the mean under the 11 x 11 Gaussian window, for windows that lie within the plane."""
+    for _ in range(2):
+        size = plane.shape[0] - 2 * RADIUS
+        plane = sum(tap * plane[offset : offset + size] for offset, tap in enumerate(TAPS)).T
+    return plane
 
 
 def _check(restored: RGB, sharp: RGB) -> None:
@@ -184,32 +213,20 @@ def _size(planes: Planes) -> str:
     return f"{planes.shape[2]} x {planes.shape[1]}"
 
 
-def _scores(restored: Tensor, sharp: Tensor, score: Literal["psnr", "ssim"], aligned: bool) -> Tensor:
-    levels = [image.permute(0, 2, 3, 1).cpu() for image in eight_bit_pair(restored, sharp)]
-    values = []
-    for z, x in zip(*levels, strict=True):
-        if z.isnan().any() or x.isnan().any():
-            values.append(float("nan"))
-            continue
-        found = _remembered(z.byte().numpy(), x.byte().numpy(), aligned)
-        if not found.converged:
-            warnings.warn(f"RealBlur score of an image that is {found.reason}", RuntimeWarning, stacklevel=3)
-        values.append(getattr(found, score))
-    return torch.tensor(values, dtype=torch.float64, device=restored.device)
-
-
-_LATEST: dict[tuple[bytes, bytes, bool], RealBlurScore] = {}
+_LATEST: dict[tuple[bytes, bytes], RealBlurScore] = {}
 _KEPT = 64  # pairs, at least those of a batch
 
 
-def _remembered(restored: RGB, sharp: RGB, aligned: bool) -> RealBlurScore:
+def _remembered(restored: RGB, sharp: RGB) -> RealBlurScore:
     """Score a pair, or return its score from a moment ago: PSNR and SSIM share the alignment."""
-    key = _digest(restored), _digest(sharp), aligned
-    if key not in _LATEST:
-        while len(_LATEST) >= _KEPT:
-            del _LATEST[next(iter(_LATEST))]
-        _LATEST[key] = realblur(restored, sharp, align=aligned)
-    return _LATEST[key]
+    key = _digest(restored), _digest(sharp)
+    found = _LATEST.get(key)
+    if found is None:
+        found = realblur(restored, sharp)
+        for oldest in list(_LATEST)[: len(_LATEST) - _KEPT + 1]:
+            _LATEST.pop(oldest, None)  # another thread may have been faster
+        _LATEST[key] = found
+    return found
 
 
 def _digest(image: RGB) -> bytes:
