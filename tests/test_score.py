@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from deblur_lit.cli import main
-from deblur_lit.metrics import PROTOCOLS, score
+from deblur_lit.metrics import PROTOCOLS, realblur, score
 from deblur_lit.metrics.protocols import unaligned
 from deblur_lit.score_files import match
 
@@ -34,6 +34,11 @@ def save(path: Path, image: NDArray[Any]) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(image).save(path)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -266,3 +271,82 @@ def test_mistakes_in_the_command_are_found_before_any_work(
     with pytest.raises(SystemExit):
         main(["score", *map(str, folders), "--jobs", "0"])
     assert "'0' is not a number of jobs; give 1 or more" in capsys.readouterr().err
+
+
+def moved(folders: tuple[Path, Path]) -> None:
+    """Replace noise by pictures that can be aligned, and one that cannot."""
+    for seed, name in enumerate(("b/2", "a/1", "a/3")):
+        smooth = cv2.GaussianBlur(picture(seed, (64, 72)), (0, 0), 2)
+        save(folders[1] / f"{name}.png", smooth)
+        save(folders[0] / f"{name}.png", np.roll(smooth, 1, axis=1) if name != "a/3" else 255 - smooth)
+
+
+def test_aligned_scores_say_which_image_could_not_be_aligned(
+    folders: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    moved(folders)
+    words = ["--protocol", "psnr_realblur", "ssim_realblur", "psnr_realblur_unaligned", "psnr_uint8"]
+    files = ["--json", str(tmp_path / "s.json")]
+    assert main(["score", *map(str, folders), *words, *files, "--jobs", "2"]) == 0
+    assert "1 of 3 images:\n  a/3: not aligned: " in capsys.readouterr().out
+    record = json.loads((tmp_path / "s.json").read_text())
+    first, failed, _ = record["per_image"]
+    assert first["psnr_realblur"] > first["psnr_realblur_unaligned"] + 5
+    assert first["psnr_realblur_unaligned"] == first["psnr_uint8"]
+    assert failed["psnr_realblur"] == pytest.approx(failed["psnr_uint8"], abs=1e-5)
+    assert list(record["remarks"]) == ["a/3"]
+
+
+def test_aligned_scores_are_kept_until_an_image_changes(
+    folders: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moved(folders)
+    measured: list[str] = []
+    align = realblur.realblur
+
+    def count(*images: Any) -> Any:
+        measured.append("pair")
+        return align(*images)
+
+    monkeypatch.setattr(realblur, "realblur", count)
+    monkeypatch.setattr(realblur, "_LATEST", {})
+
+    def run() -> str:
+        realblur._LATEST.clear()
+        words = ["--protocol", "psnr_realblur", "ssim_realblur", "--jobs", "1"]
+        assert main(["score", *map(str, folders), *words, "--json", str(tmp_path / "s.json")]) == 0
+        return (tmp_path / "s.json").read_text()
+
+    first = run()
+    assert len(measured) == 3
+    assert run() == first
+    assert len(measured) == 3
+    save(folders[0] / "a/1.png", near(picture(4, (64, 72))))
+    assert run() != first
+    assert len(measured) == 4
+    for path in (tmp_path / "cache/deblur_lit/scores").iterdir():
+        path.write_text("{")  # as a full disk leaves it
+    run()
+    assert len(measured) == 7
+
+
+def test_tiny_flat_and_black_images_never_end_an_aligned_score(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, size in (("tiny", (4, 4)), ("flat", (32, 32)), ("black", (32, 32))):
+        image = np.full((*size, 3), 0 if name == "black" else 90, np.uint8)
+        save(tmp_path / "restored" / f"{name}.png", image)
+        save(tmp_path / "sharp" / f"{name}.png", image + (name != "black"))
+    words = [
+        "score",
+        str(tmp_path / "restored"),
+        str(tmp_path / "sharp"),
+        "--protocol",
+        "psnr_realblur",
+        "ssim_realblur",
+    ]
+    assert main([*words, "--json", str(tmp_path / "s.json")]) == 0
+    record = json.loads((tmp_path / "s.json").read_text())
+    assert {row["name"] for row in record["per_image"]} == record["remarks"].keys() == {"tiny", "flat", "black"}
+    assert record["means"]["ssim_realblur"] == "nan"
+    assert "no SSIM: 4 x 4 is below 11 x 11" in capsys.readouterr().out
