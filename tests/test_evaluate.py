@@ -159,7 +159,9 @@ def test_a_checkpoint_is_described_by_name_hash_and_choice(kind: str, tmp_path: 
 
 def test_realblur_is_aligned_and_what_cannot_be_is_remarked(capsys: pytest.CaptureFixture[str]) -> None:
     frames = Memory()
-    smooth = [cv2.GaussianBlur(sharp, (0, 0), 2) for _, sharp in frames.pairs]
+    draw = np.random.default_rng(0)
+    noise = (draw.integers(0, 256, (64, 72, 3), dtype=np.uint8) for _ in range(2))
+    smooth = [cv2.GaussianBlur(image, (0, 0), 2) for image in noise]
     frames.pairs = [(np.roll(smooth[0], 1, axis=1), smooth[0]), (255 - smooth[1], smooth[1])]
     frames.names = frames.names[:2]
     metrics = evaluate.Metrics("psnr_realblur", "ssim_realblur", ["psnr_realblur_unaligned"])
