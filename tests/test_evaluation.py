@@ -147,6 +147,13 @@ def test_tlc_and_tiles_are_other_scores_than_the_full_frame(root: Path, weights:
     assert len(set(found.values())) == 3
 
 
+def test_a_switch_of_the_network_is_another_evaluation(root: Path, weights: Path, tmp_path: Path) -> None:
+    words = [*network(weights), f"to={tmp_path / 'out'}"]
+    nearest = run(root, *words)["scores"]["gopro"]["psnr"]
+    bilinear = run(root, *words, "network.pyramid_mode=bilinear")["scores"]["gopro"]["psnr"]
+    assert nearest != bilinear
+
+
 def test_a_run_folder_brings_its_network_and_checkpoint(root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "runs/s/mini/dffm_msrm/seed0"
     cfg = compose("train", ["ablation=dffm_msrm", *(f"network.{word}" for word in SMALL)])
