@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 ROWS = "per_image.jsonl"  # one line per image, written as it is scored: where an interrupted evaluation goes on
 TABLE = "per_image.csv"
+PATHS = ("run", "checkpoint", "to", "data.root")
 PUBLISHED_CROP = 256  # pixels, what published networks were trained on
 
 
@@ -43,11 +44,21 @@ class Subject(NamedTuple):
 
 def main() -> None:
     """Run the Hydra application; what a user can put right ends it in one line."""
+    sys.argv[1:] = map(_quoted, sys.argv[1:])
     try:
         check_overrides("evaluate", [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")])
     except ValueError as error:
         sys.exit(f"error: {error}")
     _application()
+
+
+def _quoted(word: str) -> str:
+    """Quote a path for Hydra: the folders of runs name overrides, so that they hold signs of its grammar."""
+    key, _, value = word.partition("=")
+    if key not in PATHS or value in ("", "null") or value[0] in "'\"":
+        return word
+    escaped = value.replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="evaluate")

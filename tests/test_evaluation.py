@@ -16,7 +16,7 @@ from PIL import Image
 from deblur_lit import evaluate as scoring
 from deblur_lit import load_network, runs
 from deblur_lit.config import compose, metrics_config, stems
-from deblur_lit.evaluation import evaluate
+from deblur_lit.evaluation import _quoted, evaluate
 from deblur_lit.metrics.protocols import PROTOCOLS
 
 SMALL = ["channels=4", "num_blocks=1"]
@@ -190,6 +190,25 @@ def test_a_run_folder_brings_its_network_and_checkpoint(root: Path, tmp_path: Pa
 def test_a_mistake_is_named(words: list[str], said: str, root: Path, tmp_path: Path) -> None:
     with pytest.raises((ValueError, OSError), match=said):
         run(root, f"to={tmp_path / 'out'}", *words)
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("run=runs/a+x=1,y=2/seed0", "run='runs/a+x=1,y=2/seed0'"),
+        ("to=it's here", "to='it\\'s here'"),
+        ("run='a=b'", "run='a=b'"),
+        ("to=null", "to=null"),
+        ("tiles=3", "tiles=3"),
+        ("--help", "--help"),
+    ],
+)
+def test_paths_need_no_quotes(word: str, quoted: str) -> None:
+    assert _quoted(word) == quoted
+    if "=" in word:
+        cfg = compose("evaluate", [quoted])
+        assert cfg.run in (None, "runs/a+x=1,y=2/seed0", "a=b")
+        assert cfg.to in (None, "it's here")
 
 
 def test_the_command_says_a_mistake_in_one_line(root: Path) -> None:
