@@ -57,7 +57,7 @@ record: setup ## copy a finished table and its records to experiments/ (TABLE=ta
 	@$(BIN)/python -m deblur_lit.report '$(or $(TABLE),table1)' --data '$(DATA)' --record experiments
 
 .PHONY: networks
-networks: setup ## list all networks with parameters and MACs
+networks: setup ## list all networks: paper, weights, parameters, MACs, receptive field
 	@$(BIN)/deblur-lit networks
 
 JOBS ?= 2
@@ -68,7 +68,7 @@ test: setup ## all tests but the long ones
 .PHONY: test-long
 test-long: setup ## the full-size and slow tests, and those that touch images with OpenCV 4 too
 	@$(BIN)/python -m pytest -m long --timeout 1800 -n $(JOBS)
-	@$(MAKE) --no-print-directory setup VENV=.venv-opencv4 OPENCV='opencv-python-headless<5'
+	@$(MAKE) --no-print-directory setup VENV=.venv-opencv4 OPENCV='opencv-python-headless==4.12.*'
 	@.venv-opencv4/bin/python -c 'import cv2; print("OpenCV", cv2.__version__)'
 	@.venv-opencv4/bin/python -m pytest -n $(JOBS) tests/data tests/metrics tests/test_pictures.py tests/test_train.py
 

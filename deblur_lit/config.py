@@ -150,9 +150,7 @@ def build(node: Any, arguments: Mapping[str, Any] | None = None) -> Any:
 def metrics_config(data: str) -> DictConfig:
     """Return the protocols by which a data set is scored: conf/metrics/<data>.yaml, or GoPro's where it has none."""
     choice = data if data in stems("metrics") else DEFAULT_METRICS
-    node = OmegaConf.load(conf_dir() / "metrics" / f"{choice}.yaml")
-    assert isinstance(node, DictConfig)
-    return node
+    return compose("evaluate", [f"metrics={choice}"]).metrics
 
 
 def row_name(cfg: DictConfig) -> str:

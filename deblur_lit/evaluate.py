@@ -20,7 +20,7 @@ from torch import Tensor
 from deblur_lit import provenance, runs
 from deblur_lit.metrics.levels import LevelPair
 from deblur_lit.metrics.measure import measure
-from deblur_lit.metrics.protocols import choose
+from deblur_lit.metrics.protocols import PROTOCOLS, choose
 from deblur_lit.pictures import comparison, to_picture
 
 SECONDS_BETWEEN_LINES = 5.0
@@ -62,13 +62,18 @@ class Metrics:
     def __post_init__(self) -> None:
         choose([self.psnr, self.ssim, *self.also])
 
-    def of(self, restored: npt.NDArray[Any], sharp: npt.NDArray[Any]) -> dict[str, float]:
-        """Score one image, (3, H, W) uint8 or float, by all protocols; `psnr` and `ssim` are the first two."""
+    def of(self, restored: npt.NDArray[Any], sharp: npt.NDArray[Any]) -> dict[str, Any]:
+        """Score one image, (3, H, W) uint8 or float, by all protocols; `psnr` and `ssim` are the first two.
+
+        Where images are aligned, `remark` says why this one was not; it is empty otherwise.
+        """
         pair = LevelPair(restored, sharp)
         if pair.has_nan:
             return dict.fromkeys(("psnr", "ssim", *self.also), math.nan)
         found = measure(pair, list(dict.fromkeys([self.psnr, self.ssim, *self.also])))
-        return {"psnr": found[self.psnr], "ssim": found[self.ssim], **{name: found[name] for name in self.also}}
+        scores = {"psnr": found[self.psnr], "ssim": found[self.ssim], **{name: found[name] for name in self.also}}
+        aligned = any(PROTOCOLS[name].aligned for name in found)
+        return {**scores, "remark": "; ".join(pair.remarks)} if aligned else scores
 
 
 def score(
@@ -107,6 +112,8 @@ def score(
         if time.perf_counter() - said > SECONDS_BETWEEN_LINES:
             said = time.perf_counter()
             print(f"scored {len(rows)}/{len(frames)} of {label}", flush=True)
+    if failed := [row["name"] for row in rows if row.get("remark")]:
+        print(f"{len(failed)} of {len(rows)} images have a remark in the record, such as {failed[0]}: not aligned?")
     if picture and restore is not None:
         gains = [row["psnr"] - row["psnr_blur"] for row in rows]
         write_comparison(restore, frames, int(np.argsort(gains)[len(gains) // 2]), device, picture)

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from deblur_lit.evaluate import Row
+    from deblur_lit.data.datamodule import DeblurDataModule
+    from deblur_lit.evaluate import Metrics, Row
     from deblur_lit.networks.blocks import DeblurNetwork
     from deblur_lit.restore import Restorer
 
 ROWS = "per_image.jsonl"  # one line per image, written as it is scored: where an interrupted evaluation goes on
 TABLE = "per_image.csv"
+PATHS = ("run", "checkpoint", "to", "data.root")
 PUBLISHED_CROP = 256  # pixels, what published networks were trained on
 
 
@@ -34,7 +36,7 @@ class Subject(NamedTuple):
     name: str
     title: str
     network: "DeblurNetwork | None"
-    config: dict[str, Any] | None
+    node: dict[str, Any] | None  # of the configuration, resolved
     checkpoint: Path | None
     crop_size: int
     folder: Path
@@ -42,11 +44,21 @@ class Subject(NamedTuple):
 
 def main() -> None:
     """Run the Hydra application; what a user can put right ends it in one line."""
+    sys.argv[1:] = map(_quoted, sys.argv[1:])
     try:
         check_overrides("evaluate", [word for word in sys.argv[1:] if "=" in word and not word.startswith("-")])
     except ValueError as error:
         sys.exit(f"error: {error}")
     _application()
+
+
+def _quoted(word: str) -> str:
+    """Quote a path for Hydra: the folders of runs name overrides, so that they hold signs of its grammar."""
+    key, _, value = word.partition("=")
+    if key not in PATHS or value in ("", "null") or value[0] in "'\"":
+        return word
+    escaped = value.replace("'", "\\'")
+    return f"{key}='{escaped}'"
 
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="evaluate")
@@ -73,64 +85,91 @@ def evaluate(cfg: DictConfig) -> dict[str, Any]:
         ValueError: for settings that do not go together, a checkpoint that does not fit, unknown protocols.
         OSError: if the data or the checkpoint are not there, or nothing can be written.
     """
-    from deblur_lit import evaluate as scoring
-
     subject = _subject(cfg)
     restore = _restorer(cfg, subject)
-    metrics: scoring.Metrics = build(cfg.get("metrics") or metrics_config(cfg.data.name))
-    datamodule = build(cfg.data.module)
+    metrics: Metrics = build(cfg.get("metrics") or metrics_config(cfg.data.name))
+    datamodule: DeblurDataModule = build(cfg.data.module)
     datamodule.prepare_data()
-    frames = datamodule.test_pairs
-    checkpoint = scoring.describe_checkpoint(subject.checkpoint, "given") if subject.checkpoint else None
-    protocols = list(dict.fromkeys([metrics.psnr, metrics.ssim, *metrics.also]))
-    identity = _plain(
-        {
-            "network": subject.config,
-            "checkpoint": checkpoint,
-            "data": frames.fingerprint(),
-            "precision": cfg.precision,
-            "ensemble": cfg.ensemble,
-            "tiles": cfg.tiles,
-            "tlc": subject.crop_size if cfg.tlc else None,  # the training crop that its windows are made from
-            "protocols": protocols,
-        }
-    )
+    identity = _identity(cfg, subject, datamodule.test_pairs.fingerprint(), metrics)
     folder = Path(cfg.to) if cfg.to else subject.folder / _variant(cfg)
     with runs.lock(folder):
-        if _is_done(folder, identity, frames.names if cfg.save else []):
+        if _is_done(folder, identity, datamodule.test_pairs.names if cfg.save else []):
             print(f"finished already: {folder / runs.RECORD}", flush=True)
             return runs.read_record(folder)
-        known = _known_rows(folder, identity, cfg.save)
-        if known:
-            print(f"continuing behind {len(known)} of {len(frames)} images", flush=True)
-        with (folder / ROWS).open("a", encoding="utf-8") as file:
-
-            def finished(row: "Row", image: "npt.NDArray[np.uint8]") -> None:
-                if cfg.save:
-                    _save(folder, row["name"], image)
-                file.write(json.dumps(scoring.for_json(row)) + "\n")
-                file.flush()
-
-            label, complete, device = datamodule.test_label, datamodule.test_complete, _device(cfg)
-            scores = scoring.score(restore, frames, label, complete, device, None, metrics, known, finished)
+        scores = _score(cfg, restore, datamodule, metrics, folder, identity)
         _write_table(folder / TABLE, scores["per_image"], metrics.psnr, metrics.ssim)
-        record = scoring.record(
-            row=subject.name,
-            title=subject.title,
-            study="evaluation",
-            seed=None,
-            config_hash=runs.config_hash({"network": subject.config, "data": cfg.data.name}),
-            network=subject.config,
-            training=None,
-            checkpoint=checkpoint,
-            scores={cfg.data.name: scores},
-            device=device,
-        )
-        record["evaluation"] = identity
+        record = _record(cfg, subject, scores) | {"evaluation": identity}
         runs.write_record(folder, record)
-    _print(scores, protocols, metrics.psnr, metrics.ssim)
+    _print(scores, identity["protocols"], metrics.psnr, metrics.ssim)
     print(folder, flush=True)
     return record
+
+
+def _identity(cfg: DictConfig, subject: Subject, data_hash: str, metrics: "Metrics") -> dict[str, Any]:
+    """Return all that the numbers depend on, as it reads back from JSON."""
+    what = {
+        "network": subject.node,
+        "checkpoint": _describe(subject),
+        "data": data_hash,
+        "precision": cfg.precision,
+        "ensemble": cfg.ensemble,
+        "tiles": cfg.tiles,
+        "tlc": subject.crop_size if cfg.tlc else None,  # the training crop that its windows are made from
+        "protocols": list(dict.fromkeys([metrics.psnr, metrics.ssim, *metrics.also])),
+    }
+    plain: dict[str, Any] = json.loads(json.dumps(what))
+    return plain
+
+
+def _score(
+    cfg: DictConfig,
+    restore: "Restorer | None",
+    datamodule: "DeblurDataModule",
+    metrics: "Metrics",
+    folder: Path,
+    identity: dict[str, Any],
+) -> dict[str, Any]:
+    """Score the images that are not scored yet; each is written down as soon as it is."""
+    from deblur_lit import evaluate as scoring
+
+    frames = datamodule.test_pairs
+    known = _known_rows(folder, identity, cfg.save)
+    if known:
+        print(f"continuing behind {len(known)} of {len(frames)} images", flush=True)
+    with (folder / ROWS).open("a", encoding="utf-8") as file:
+
+        def finished(row: "Row", image: "npt.NDArray[np.uint8]") -> None:
+            if cfg.save:
+                _save(folder, row["name"], image)
+            file.write(json.dumps(scoring.for_json(row)) + "\n")
+            file.flush()
+
+        label, complete = datamodule.test_label, datamodule.test_complete
+        return scoring.score(restore, frames, label, complete, _device(cfg), None, metrics, known, finished)
+
+
+def _record(cfg: DictConfig, subject: Subject, scores: dict[str, Any]) -> dict[str, Any]:
+    from deblur_lit import evaluate as scoring
+    from deblur_lit.networks.loading import describe
+
+    return scoring.record(
+        row=subject.name,
+        title=subject.title,
+        study="evaluation",
+        seed=None,
+        config_hash=runs.config_hash({"network": subject.node, "data": cfg.data.name}),
+        network=describe(OmegaConf.create(subject.node)) if subject.node else None,
+        training=None,
+        checkpoint=_describe(subject),
+        scores={cfg.data.name: scores},
+        device=_device(cfg),
+    )
+
+
+def _describe(subject: Subject) -> dict[str, str] | None:
+    from deblur_lit.evaluate import describe_checkpoint
+
+    return describe_checkpoint(subject.checkpoint, "given") if subject.checkpoint else None
 
 
 def _device(cfg: DictConfig) -> str:
@@ -156,7 +195,6 @@ def _restorer(cfg: DictConfig, subject: Subject) -> "Restorer | None":
 def _subject(cfg: DictConfig) -> Subject:
     """Build the network that was named, with its weights."""
     from deblur_lit.networks.checkpoint import load_weights
-    from deblur_lit.networks.loading import describe
 
     named = row_name(cfg)
     if cfg.run:
@@ -177,7 +215,8 @@ def _subject(cfg: DictConfig) -> Subject:
     network = build(node)
     load_weights(network, checkpoint)
     folder = where / "evaluations" if cfg.run else Path("evaluations") / name
-    return Subject(name, title, network.eval(), describe(node), checkpoint, cfg.train_crop or crop, folder)
+    plain: Any = OmegaConf.to_container(node, resolve=True)
+    return Subject(name, title, network.eval(), plain, checkpoint, cfg.train_crop or crop, folder)
 
 
 def _variant(cfg: DictConfig) -> str:
@@ -187,12 +226,6 @@ def _variant(cfg: DictConfig) -> str:
     parts += [f"tiles{cfg.tiles}"] if cfg.tiles else []
     parts += [part for part, default in ((cfg.ensemble, "none"), (cfg.precision, "32")) if str(part) != default]
     return "-".join(map(str, parts))
-
-
-def _plain(identity: dict[str, Any]) -> dict[str, Any]:
-    """Return what an evaluation depends on, as it reads back from JSON."""
-    plain: dict[str, Any] = json.loads(json.dumps(identity))
-    return plain
 
 
 def _known_rows(folder: Path, identity: dict[str, Any], saved: bool) -> dict[str, "Row"]:

@@ -155,3 +155,24 @@ def test_a_checkpoint_is_described_by_name_hash_and_choice(kind: str, tmp_path: 
     assert described["file"] == "weights"
     assert described["selection"] == "published"
     assert described["sha256"] == "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881"
+
+
+def test_realblur_is_aligned_and_what_cannot_be_is_remarked(capsys: pytest.CaptureFixture[str]) -> None:
+    frames = Memory()
+    draw = np.random.default_rng(0)
+    noise = (draw.integers(0, 256, (64, 72, 3), dtype=np.uint8) for _ in range(2))
+    smooth = [cv2.GaussianBlur(image, (0, 0), 2) for image in noise]
+    frames.pairs = [(np.roll(smooth[0], 1, axis=1), smooth[0]), (255 - smooth[1], smooth[1])]
+    frames.names = frames.names[:2]
+    metrics = evaluate.Metrics("psnr_realblur", "ssim_realblur", ["psnr_realblur_unaligned"])
+    scores = evaluate.score(None, frames, "x", True, metrics=metrics)
+    aligned, failed = scores["per_image"]
+    assert aligned["psnr"] > aligned["psnr_realblur_unaligned"] + 3
+    assert (aligned["remark"], "not aligned" in failed["remark"]) == ("", True)
+    assert scores["protocol"] == {"psnr": "psnr_realblur", "ssim": "ssim_realblur"}
+    assert "1 of 2 images have a remark" in capsys.readouterr().out
+
+
+def test_a_protocol_that_does_not_exist_is_named() -> None:
+    with pytest.raises(ValueError, match="no protocol 'psnr_unit8'; did you mean 'psnr_uint8'"):
+        evaluate.Metrics("psnr_unit8")

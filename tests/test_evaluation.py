@@ -16,7 +16,7 @@ from PIL import Image
 from deblur_lit import evaluate as scoring
 from deblur_lit import load_network, runs
 from deblur_lit.config import compose, metrics_config, stems
-from deblur_lit.evaluation import evaluate
+from deblur_lit.evaluation import _quoted, evaluate
 from deblur_lit.metrics.protocols import PROTOCOLS
 
 SMALL = ["channels=4", "num_blocks=1"]
@@ -147,6 +147,13 @@ def test_tlc_and_tiles_are_other_scores_than_the_full_frame(root: Path, weights:
     assert len(set(found.values())) == 3
 
 
+def test_a_switch_of_the_network_is_another_evaluation(root: Path, weights: Path, tmp_path: Path) -> None:
+    words = [*network(weights), f"to={tmp_path / 'out'}"]
+    nearest = run(root, *words)["scores"]["gopro"]["psnr"]
+    bilinear = run(root, *words, "network.pyramid_mode=bilinear")["scores"]["gopro"]["psnr"]
+    assert nearest != bilinear
+
+
 def test_a_run_folder_brings_its_network_and_checkpoint(root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "runs/s/mini/dffm_msrm/seed0"
     cfg = compose("train", ["ablation=dffm_msrm", *(f"network.{word}" for word in SMALL)])
@@ -183,6 +190,25 @@ def test_a_run_folder_brings_its_network_and_checkpoint(root: Path, tmp_path: Pa
 def test_a_mistake_is_named(words: list[str], said: str, root: Path, tmp_path: Path) -> None:
     with pytest.raises((ValueError, OSError), match=said):
         run(root, f"to={tmp_path / 'out'}", *words)
+
+
+@pytest.mark.parametrize(
+    ("word", "quoted"),
+    [
+        ("run=runs/a+x=1,y=2/seed0", "run='runs/a+x=1,y=2/seed0'"),
+        ("to=it's here", "to='it\\'s here'"),
+        ("run='a=b'", "run='a=b'"),
+        ("to=null", "to=null"),
+        ("tiles=3", "tiles=3"),
+        ("--help", "--help"),
+    ],
+)
+def test_paths_need_no_quotes(word: str, quoted: str) -> None:
+    assert _quoted(word) == quoted
+    if "=" in word:
+        cfg = compose("evaluate", [quoted])
+        assert cfg.run in (None, "runs/a+x=1,y=2/seed0", "a=b")
+        assert cfg.to in (None, "it's here")
 
 
 def test_the_command_says_a_mistake_in_one_line(root: Path) -> None:

@@ -17,8 +17,8 @@ from rich.progress import Progress
 
 from deblur_lit import runs
 from deblur_lit.data.images import RGB
-from deblur_lit.data.mini import cache_folder
 from deblur_lit.data.pairs import Pair, PairList
+from deblur_lit.user_cache import cache_folder
 
 SHARD_PAIRS = 64  # pairs in one file: what a killed build loses at most per thread
 

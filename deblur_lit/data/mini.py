@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import shutil
 import uuid
 from collections import deque
@@ -22,6 +21,7 @@ from rich.progress import track
 from deblur_lit.data import synthesis
 from deblur_lit.data.images import RGB, read_rgb, write_png
 from deblur_lit.data.synthesis import Camera, ResponseName, synthesize
+from deblur_lit.user_cache import cache_folder
 
 SCENES = Path(__file__).with_name("scenes")
 NAMES: dict[str, str] = {"identity": "mini", "gamma": "mini_gamma"}  # what results are filed under
@@ -198,13 +198,6 @@ class Mini:
             path = folder / job.split / job.scene / side / f"{job.number:06d}.png"
             path.parent.mkdir(parents=True, exist_ok=True)
             write_png(path, image)
-
-
-def cache_folder(cache: str | Path | None = None) -> Path:
-    """Return the folder for built copies: `cache`, or `deblur_lit` in XDG_CACHE_HOME, or in ~/.cache."""
-    if cache is not None:
-        return Path(cache).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "deblur_lit"
 
 
 @cache

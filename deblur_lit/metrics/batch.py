@@ -1,6 +1,7 @@
 """A protocol on tensors: each image of a batch is scored by itself."""
 
 import math
+import warnings
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,8 @@ def score_batch(measure: Measure, protocol: str, restored: "Tensor", sharp: "Ten
         sharp: same shape, float or uint8.
 
     Returns:
-        (B,) float64 on the device of `restored`; NaN for an image with a NaN.
+        (B,) float64 on the device of `restored`; NaN for an image with a NaN. What a protocol remarks of an image,
+        such as that it could not be aligned, is a RuntimeWarning.
 
     Raises:
         ValueError: if the shapes differ, are not (B, 3, H, W), or an image is neither float nor uint8.
@@ -36,6 +38,8 @@ def score_batch(measure: Measure, protocol: str, restored: "Tensor", sharp: "Ten
     images = zip(to_planes("restored", restored), to_planes("sharp", sharp), strict=True)
     pairs = [LevelPair(*pair) for pair in images]
     scores = [math.nan if pair.has_nan else measure(pair, [protocol], threads)[protocol] for pair in pairs]
+    for remark in dict.fromkeys(remark for pair in pairs for remark in pair.remarks):
+        warnings.warn(f"{protocol}: {remark}", RuntimeWarning, stacklevel=3)
     return torch.tensor(scores, dtype=torch.float64, device=restored.device)
 
 

@@ -21,6 +21,9 @@ class LevelPair:
         restored: (3, H, W), uint8 or float nominally in [0, 1].
         sharp: same shape, uint8 or float.
 
+    Attributes:
+        remarks: what a protocol has to say of its score of this pair, such as that it could not be aligned.
+
     Raises:
         ValueError: if the shapes differ, are not (3, H, W), or an image is neither float nor uint8.
 
@@ -38,6 +41,7 @@ class LevelPair:
             if image.dtype != np.uint8 and image.dtype not in FLOATS:
                 raise ValueError(f"{name} is {image.dtype}: give floats in [0, 1] or uint8")
         self._restored, self._sharp = restored, sharp
+        self.remarks: list[str] = []
 
     @property
     def size(self) -> tuple[int, int]:

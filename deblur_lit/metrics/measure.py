@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deblur_lit import runs
-from deblur_lit.metrics import psnr, ssim
+from deblur_lit.metrics import psnr, realblur, ssim
 from deblur_lit.metrics.batch import to_planes
 from deblur_lit.metrics.levels import LevelPair, Planes
 from deblur_lit.metrics.protocols import choose
@@ -16,11 +16,7 @@ from deblur_lit.metrics.protocols import choose
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Who measures which protocols: names that start so go there together, and share work.
-FAMILIES: dict[str, Callable[[LevelPair, Collection[str], int], dict[str, float]]] = {
-    "psnr_": psnr.measure,
-    "ssim_": ssim.measure,
-}
+Family = Callable[[LevelPair, Collection[str], int], dict[str, float]]
 
 
 def score(
@@ -56,11 +52,19 @@ def score(
 
 def measure(pair: LevelPair, names: Sequence[str], threads: int = 1) -> dict[str, float]:
     """Return the scores of a pair without NaN; `names` are known protocols."""
+    measured = list(dict.fromkeys(realblur.UNALIGNED.get(name, name) for name in names))
     found: dict[str, float] = {}
-    for start, family in FAMILIES.items():
-        if members := [name for name in names if name.startswith(start)]:
+    for family in (psnr.measure, ssim.measure, realblur.measure):
+        if members := [name for name in measured if _family(name) is family]:
             found |= family(pair, members, threads)
-    return {name: found[name] for name in names}
+    return {name: found[realblur.UNALIGNED.get(name, name)] for name in names}
+
+
+def _family(name: str) -> Family:
+    """Return who measures a protocol: what goes there together shares work."""
+    if "_realblur" in name:
+        return realblur.measure
+    return psnr.measure if name.startswith("psnr_") else ssim.measure
 
 
 def _planes(name: str, image: "NDArray[Any] | Tensor") -> Planes:

@@ -59,6 +59,24 @@ PROTOCOLS: dict[str, Protocol] = {
         "ssim_gauss_valid_rgb of the luma that psnr_y601 reads",
         "deraining papers (BasicSR test_y_channel); no deblurring table",
     ),
+    "psnr_realblur": Protocol(
+        "dB",
+        "8-bit RGB after matching intensity and aligning by ECC with a homography, over the pixels that overlap",
+        "RealBlur columns (evaluation_RealBlur_ecc.py), MPRNet and Restormer on RealBlur",
+        aligned=True,
+    ),
+    "ssim_realblur": Protocol(
+        "",
+        "ssim_gauss_valid_rgb of the aligned images, weighted by the overlap",
+        "RealBlur columns (evaluation_RealBlur_ecc.py), MPRNet and Restormer on RealBlur",
+        aligned=True,
+    ),
+    "psnr_realblur_unaligned": Protocol(
+        "dB", "psnr_realblur without alignment: equal to psnr_uint8", "RealBlur scores without the official script"
+    ),
+    "ssim_realblur_unaligned": Protocol(
+        "", "ssim_realblur without alignment: equal to ssim_gauss_valid_rgb", "RealBlur scores without the script"
+    ),
 }
 
 

@@ -1,7 +1,8 @@
 """SSIM by five protocols. Those that `measure` is asked for at once share the local means and variances."""
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -16,7 +17,7 @@ from deblur_lit.metrics.windows import (
     RADIUS,
     TAPS,
     Moments,
-    Planes,
+    Plane,
     box_moments,
     dissimilarity,
     gaussian_moments,
@@ -25,7 +26,7 @@ from deblur_lit.metrics.windows import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-STRIP = 32  # rows that are handled at once, so that they stay in a core's cache
+STRIP = 64  # rows of a colour that are handled at once, so that they stay in a core's cache
 SMALL = 256**2  # pixels; a mean over fewer does not average the rounding of float32 away, so they get float64
 SAMPLE = 121 / 120  # variance of samples over that of a population, for 11 x 11 pixels
 # The Gaussian taps along the colours as a 3x3 matrix: red and blue repeat beyond the ends, so that taps add up.
@@ -115,22 +116,6 @@ def ssim_y601_valid(restored: "Tensor", sharp: "Tensor") -> "Tensor":
     return score_batch(measure, "ssim_y601_valid", restored, sharp)
 
 
-class _Form(NamedTuple):
-    """What tells one SSIM from another: the windows that lie in the image, and what runs through them."""
-
-    edge: int  # pixels without a window at each border
-    colours: int  # maps that are averaged
-
-
-_FORMS = {
-    "ssim_matlab_volume": _Form(0, 3),
-    "ssim_gauss_valid_rgb": _Form(RADIUS, 3),
-    "ssim_gauss_samplecov_rgb": _Form(RADIUS, 3),
-    "ssim_uniform7_rgb": _Form(BOX // 2, 3),
-    "ssim_y601_valid": _Form(RADIUS, 1),
-}
-
-
 def measure(pair: LevelPair, names: Collection[str], threads: int = 1) -> dict[str, float]:
     """Return the SSIM of one pair by each of the protocols `names`.
 
@@ -154,76 +139,108 @@ def measure(pair: LevelPair, names: Collection[str], threads: int = 1) -> dict[s
 
     def strip(top: int) -> dict[str, float]:
         rows = slice(top, top + STRIP + 2 * RADIUS)
-        return _strip(restored[:, rows], sharp[:, rows], top, height, names, kind)
+        moments = _Strip(restored[:, rows], sharp[:, rows], kind)
+        return {name: _sum(_FORMS[name], moments, top, height) for name in names}
 
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
             strips = list(pool.map(strip, tops))
     else:
         strips = [strip(top) for top in tops]
-    areas = {name: (height - 2 * _FORMS[name].edge) * (width - 2 * _FORMS[name].edge) for name in names}
-    return {name: 1 - sum(found[name] for found in strips) / (areas[name] * _FORMS[name].colours) for name in names}
+    total = {name: sum(found[name] for found in strips) for name in names}
+    return {name: 1 - total[name] / _windows(_FORMS[name], height, width) for name in names}
 
 
-def _strip(
-    x: Levels, y: Levels, top: int, height: int, names: Collection[str], kind: type[np.floating[Any]]
-) -> dict[str, float]:
-    """Sum of 1 - SSIM over the windows of a strip, (3, rows + 10, W + 10), whose first row is `top`."""
-    maps: dict[str, Planes] = {}
-    if set(names) & {"ssim_matlab_volume", "ssim_gauss_valid_rgb", "ssim_gauss_samplecov_rgb"}:
-        moments = gaussian_moments(*_sum_and_difference(x, y, kind))
-        for name, form in _GAUSSIAN.items():
-            if name in names:
-                maps[name] = dissimilarity(form(moments))
-    if "ssim_uniform7_rgb" in names:
-        moments = box_moments(*_sum_and_difference(x, y, np.int32))
-        maps["ssim_uniform7_rgb"] = dissimilarity(moments, C1 * BOX**4, C2 * BOX**2 * (BOX**2 - 1))
-    if "ssim_y601_valid" in names:  # float64, because luma is no whole number, and its square not exact in float32
-        moments = gaussian_moments(*_sum_and_difference(luma(x)[None], luma(y)[None], np.float64))
-        maps["ssim_y601_valid"] = dissimilarity(moments)
-    return {name: _inside(maps[name], _FORMS[name].edge, top, height) for name in names}
+class _Strip:
+    """The local means and variances of a strip, for one colour after the other; protocols share the Gaussian ones.
+
+    Args:
+        x: (3, rows + 10, W + 10).
+        y: same shape.
+        kind: float32, or float64 for small images.
+    """
+
+    def __init__(self, x: Levels, y: Levels, kind: type[np.floating[Any]]) -> None:
+        self.x, self.y, self.kind = x, y, kind
+
+    @cached_property
+    def _gaussian(self) -> list[Moments]:
+        colours = zip(self.x, self.y, strict=True)
+        return [gaussian_moments(*_sum_and_difference(x, y, self.kind)) for x, y in colours]
+
+    def gaussian(self) -> Iterable[Moments]:
+        return self._gaussian
+
+    def sample(self) -> Iterable[Moments]:
+        for colour in self._gaussian:
+            yield colour._replace(variance_s=colour.variance_s * SAMPLE, variance_d=colour.variance_d * SAMPLE)
+
+    def over_colours(self) -> Iterable[Moments]:
+        """Continue the window over the colours: a variance is the mean variance plus the variance of the means."""
+        means_s, means_d, variances_s, variances_d = zip(*self._gaussian, strict=True)
+        apart_s, apart_d = _apart(means_s), _apart(means_d)
+        for weights in COLOUR_MIX:
+            both = [*weights, *(weights[i] * weights[j] for i, j in COLOUR_PAIRS)]
+            yield Moments(
+                _weighted(weights, means_s),
+                _weighted(weights, means_d),
+                _weighted(both, [*variances_s, *apart_s]),
+                _weighted(both, [*variances_d, *apart_d]),
+            )
+
+    def box(self) -> Iterable[Moments]:
+        for x, y in zip(self.x, self.y, strict=True):
+            yield box_moments(*_sum_and_difference(x, y, np.int32))
+
+    def luma(self) -> Iterable[Moments]:
+        """In float64, because luma is no whole number, and its square not exact in float32."""
+        yield gaussian_moments(*_sum_and_difference(luma(self.x), luma(self.y), np.float64))
 
 
-def _inside(plane: Planes, edge: int, top: int, height: int) -> float:
-    """Sum of a strip's map over the pixels that are not within `edge` of the image's border."""
-    rows = slice(max(edge - top, 0), height - edge - top if height - edge > top else 0)
-    columns = slice(RADIUS + edge, plane.shape[2] - RADIUS - edge)
-    return float(plane[:, rows, columns].sum(dtype=np.float64))
+class _Form(NamedTuple):
+    """What tells one SSIM from another."""
+
+    moments: Callable[[_Strip], Iterable[Moments]]  # of each plane whose windows are averaged
+    edge: int  # pixels without a window at each border
+    planes: int = 3
+    c1: float = C1
+    c2: float = C2
 
 
-def _sum_and_difference(x: Planes, y: Planes, kind: type[np.number[Any]]) -> tuple[Planes, Planes]:
+_FORMS = {
+    "ssim_matlab_volume": _Form(_Strip.over_colours, 0),
+    "ssim_gauss_valid_rgb": _Form(_Strip.gaussian, RADIUS),
+    "ssim_gauss_samplecov_rgb": _Form(_Strip.sample, RADIUS),
+    "ssim_uniform7_rgb": _Form(_Strip.box, BOX // 2, 3, C1 * BOX**4, C2 * BOX**2 * (BOX**2 - 1)),
+    "ssim_y601_valid": _Form(_Strip.luma, RADIUS, 1),
+}
+
+
+def _windows(form: _Form, height: int, width: int) -> int:
+    return (height - 2 * form.edge) * (width - 2 * form.edge) * form.planes
+
+
+def _sum(form: _Form, strip: _Strip, top: int, height: int) -> float:
+    """Sum of 1 - SSIM over the windows of a strip whose first row is `top`."""
+    total = 0.0
+    for moments in form.moments(strip):
+        plane = dissimilarity(moments, form.c1, form.c2)
+        rows = slice(max(form.edge - top, 0), max(height - form.edge - top, 0))
+        total += float(plane[rows, RADIUS + form.edge : plane.shape[1] - RADIUS - form.edge].sum())
+    return total
+
+
+def _sum_and_difference(x: Plane, y: Plane, kind: type[np.number[Any]]) -> tuple[Plane, Plane]:
     x = x.astype(kind)
     return x + y, x - y
 
 
-def _sample(moments: Moments) -> Moments:
-    return moments._replace(variance_s=moments.variance_s * SAMPLE, variance_d=moments.variance_d * SAMPLE)
+def _apart(means: Sequence[Plane]) -> list[Plane]:
+    return [np.square(means[i] - means[j]) for i, j in COLOUR_PAIRS]
 
 
-def _over_colours(moments: Moments) -> Moments:
-    """Continue the window over the colours: a variance is the mean variance plus the variance of the means."""
-    mean_s, variance_s = _mix(moments.mean_s, moments.variance_s)
-    mean_d, variance_d = _mix(moments.mean_d, moments.variance_d)
-    return Moments(mean_s, mean_d, variance_s, variance_d)
-
-
-def _mix(mean: Planes, variance: Planes) -> tuple[Planes, Planes]:
-    apart = [np.square(mean[i] - mean[j]) for i, j in COLOUR_PAIRS]
-    means, variances = np.empty_like(mean), np.empty_like(variance)
-    for to, weights in enumerate(COLOUR_MIX):
-        between = [weights[i] * weights[j] for i, j in COLOUR_PAIRS]
-        means[to] = _weighted(weights, mean)
-        variances[to] = _weighted([*weights, *between], [*variance, *apart])
-    return means, variances
-
-
-def _weighted(weights: Collection[float], planes: Any) -> Planes:
-    total: Planes = sum(plane * float(weight) for weight, plane in zip(weights, planes, strict=True))
-    return total
-
-
-_GAUSSIAN: dict[str, Callable[[Moments], Moments]] = {
-    "ssim_matlab_volume": _over_colours,
-    "ssim_gauss_valid_rgb": lambda moments: moments,
-    "ssim_gauss_samplecov_rgb": _sample,
-}
+def _weighted(weights: Iterable[float], planes: Iterable[Plane]) -> Plane:
+    parts = [plane * float(weight) for weight, plane in zip(weights, planes, strict=True)]
+    for part in parts[1:]:
+        parts[0] += part
+    return parts[0]

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-Planes = NDArray[Any]  # (N, H, W)
+Plane = NDArray[Any]  # (H, W)
 
 RADIUS, SIGMA = 5, 1.5  # Gaussian window, pixels
 BOX = 7  # side of the square window, pixels
@@ -27,66 +27,65 @@ _ONE = np.ones(1)
 
 
 class Moments(NamedTuple):
-    """Local means and variances of s = x + y and d = x - y, each (N, H, W) and in levels."""
+    """Local means and variances of s = x + y and d = x - y, each (H, W) and in levels."""
 
-    mean_s: Planes
-    mean_d: Planes
-    variance_s: Planes
-    variance_d: Planes
+    mean_s: Plane
+    mean_d: Plane
+    variance_s: Plane
+    variance_d: Plane
 
 
-def gaussian_moments(s: Planes, d: Planes) -> Moments:
+def gaussian_moments(s: Plane, d: Plane) -> Moments:
     """Return the moments under the 11 x 11 Gaussian window.
 
     A variance is a small difference of large means of squares. Here each window is centred on its own pixel,
     so that nothing large is subtracted: float32 gives SSIM to 1e-8 where float32 means of squares are off by 1e-6.
 
     Args:
-        s: (N, h + 10, w + 10), h rows of an image of width w with 5 pixels more on each side; beyond the
-            image's border its pixels are repeated.
+        s: (h + 10, w + 10), h rows of one colour of an image of width w with 5 pixels more on each side; beyond
+            the image's border its pixels are repeated.
         d: same shape.
 
     Returns:
-        Each (N, h, w + 10). The columns keep their margin, since arrays without gaps are handled several times faster.
+        Each (h, w + 10). The columns keep their margin, since arrays without gaps are handled several times faster.
     """
     (mean_s, variance_s), (mean_d, variance_d) = _gaussian(s), _gaussian(d)
     return Moments(mean_s, mean_d, variance_s, variance_d)
 
 
-def _gaussian(planes: Planes) -> tuple[Planes, Planes]:
-    excess = _excess(planes)
-    centre = planes[:, RADIUS:-RADIUS]
+def _gaussian(plane: Plane) -> tuple[Plane, Plane]:
+    excess = _excess(plane)
+    centre = plane[RADIUS:-RADIUS]
     mean = centre + excess
-    variance = _excess(np.square(planes))
+    variance = _excess(np.square(plane))
     excess *= mean + centre
     variance -= excess
     return mean, variance
 
 
-def _excess(planes: Planes) -> Planes:
+def _excess(plane: Plane) -> Plane:
     """Window mean minus the pixel itself, exactly 0 where the window is flat: two second differences, smoothed."""
-    across = _second_difference(planes, 1)
-    across[:, :, 0] = across[:, :, -1] = 0  # not the difference to the next row: pixels repeat
-    down = _second_difference(planes, planes.shape[2])
-    excess: Planes = _filter(across, EXCESS_TAPS, TAPS)
+    across = _second_difference(plane, 1)
+    across[:, 0] = across[:, -1] = 0  # not the difference to the next row: pixels repeat
+    down = _second_difference(plane, plane.shape[1])
+    excess: Plane = _filter(across, EXCESS_TAPS, TAPS)
     excess += _filter(down, _ONE, EXCESS_TAPS)
     return excess
 
 
-def _second_difference(planes: Planes, step: int) -> Planes:
-    flat = planes.ravel()
+def _second_difference(plane: Plane, step: int) -> Plane:
+    flat = plane.ravel()
     slope = flat[step:] - flat[:-step]
-    result = np.zeros_like(planes)
-    np.subtract(slope[step:], slope[:-step], out=result.ravel()[step:-step])
+    result = np.empty_like(plane)
+    every = result.ravel()
+    np.subtract(slope[step:], slope[:-step], out=every[step:-step])
+    every[:step] = every[-step:] = 0
     return result
 
 
-def _filter(planes: Planes, across: Planes, down: Planes) -> Planes:
-    """Filter planes as if they lay on top of each other, and leave out the rows near a seam."""
-    filtered = cv2.sepFilter2D(
-        planes.reshape(-1, planes.shape[2]), -1, across, down, borderType=cv2.BORDER_REPLICATE
-    ).reshape(planes.shape)
-    inner: Planes = filtered[:, RADIUS:-RADIUS]
+def _filter(plane: Plane, across: Plane, down: Plane) -> Plane:
+    """Filter a plane, and leave out the rows of its margin."""
+    inner: Plane = cv2.sepFilter2D(plane, -1, across, down, borderType=cv2.BORDER_REPLICATE)[RADIUS:-RADIUS]
     return inner
 
 
@@ -100,22 +99,21 @@ def box_moments(s: NDArray[np.int32], d: NDArray[np.int32]) -> Moments:
     return Moments(mean_s, mean_d, variance_s, variance_d)
 
 
-def _box(planes: NDArray[np.int32]) -> tuple[Planes, Planes]:
-    total = _box_sum(planes)
-    variance = BOX**2 * _box_sum(np.square(planes))
+def _box(plane: NDArray[np.int32]) -> tuple[Plane, Plane]:
+    total = _box_sum(plane)
+    variance = BOX**2 * _box_sum(np.square(plane))
     variance -= np.square(total)
     return total, variance
 
 
-def _box_sum(planes: NDArray[np.int32]) -> Planes:
+def _box_sum(plane: NDArray[np.int32]) -> Plane:
     """As `_filter`."""
-    rows = planes.reshape(-1, planes.shape[2])
-    summed = cv2.boxFilter(rows, -1, (BOX, BOX), normalize=False, borderType=cv2.BORDER_REPLICATE)
-    inner: Planes = summed.reshape(planes.shape)[:, RADIUS:-RADIUS]
+    summed = cv2.boxFilter(plane, -1, (BOX, BOX), normalize=False, borderType=cv2.BORDER_REPLICATE)
+    inner: Plane = summed[RADIUS:-RADIUS]
     return inner
 
 
-def dissimilarity(moments: Moments, c1: float = C1, c2: float = C2) -> Planes:
+def dissimilarity(moments: Moments, c1: float = C1, c2: float = C2) -> Plane:
     """Return 1 - SSIM of every window, float64; exactly 0 where x = y.
 
     Args:
@@ -128,7 +126,7 @@ def dissimilarity(moments: Moments, c1: float = C1, c2: float = C2) -> Planes:
     luminance, luminance_d = np.square(mean_s, out=mean_s), np.square(mean_d, out=mean_d)
     luminance += 2 * c1
     contrast += 2 * c2
-    difference: Planes = luminance * contrast_d
+    difference: Plane = luminance * contrast_d
     difference += luminance_d * contrast
     luminance += luminance_d
     contrast += contrast_d

@@ -18,7 +18,7 @@ from deblur_lit.cli import main
 from deblur_lit.config import build
 from deblur_lit.data.doctor import Report, examine
 from deblur_lit.data.faults import KINDS, DataError
-from deblur_lit.data.images import ImageError, read_rgb, write_png
+from deblur_lit.data.images import RGB, ImageError, read_rgb, write_png
 from deblur_lit.data.mini import read_scene
 from deblur_lit.data.named import data_config, open_split
 from deblur_lit.data.response import conservation, verdict
@@ -375,3 +375,42 @@ def test_near_identity_pairs_of_realblur_are_no_copies(tmp_path: Path) -> None:
     ]
     assert report.splits["train"].response is None
     assert len(build(data.pairs)(tmp_path, "train")) == 2
+
+
+def lay_out(name: str, root: Path, number: int, sharp: RGB, blur: RGB) -> list[tuple[str, RGB]]:
+    """Where one pair of a data set lies, as its publication or a usual copy has it."""
+    realblur = f"RealBlur-{name[-1].upper()}_BM3D_ECC_IMCORR_centroid_itensity_ref/scene002"
+    places = {
+        "mimo": (f"test/blur/GOPR0_test_00000{number}.png", f"test/sharp/GOPR0_test_00000{number}.png"),
+        "mprnet": (f"test/input/GOPR0_test-00000{number}.png", f"test/target/GOPR0_test-00000{number}.png"),
+        "restormer": (
+            f"test/GoPro/input/GOPR0_test-00000{number}.png",
+            f"test/GoPro/target/GOPR0_test-00000{number}.png",
+        ),
+        "hide": (f"test/test-close-ups/{number}fromGOPR1.MP4.png", f"GT/{number}fromGOPR1.MP4.png"),
+        "reds": (f"val/val_blur/000/0000000{number}.png", f"val/val_sharp/000/0000000{number}.png"),
+        "realblur_j": (f"{realblur}/blur/blur_{number}.png", f"{realblur}/gt/gt_{number}.png"),
+        "realblur_r": (f"{realblur}/blur/blur_{number}.png", f"{realblur}/gt/gt_{number}.png"),
+        "folder": (f"test/blur/x{number}_b.png", f"test/sharp/x{number}_s.png"),
+    }
+    return list(zip(places[name], (blur, sharp), strict=True))
+
+
+@pytest.mark.parametrize("name", ["mimo", "mprnet", "restormer", "hide", "reds", "realblur_j", "realblur_r", "folder"])
+def test_no_layout_gives_a_false_alarm(name: str, tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    for number in (9, 19, 29) if name == "reds" else (2, 3, 4):
+        blur, sharp = synthesize(read_scene("boats")[0][10 * number % 90 :, :][:156, 60:264], generator, CAMERA)
+        for place, image in lay_out(name, tmp_path, number, sharp, blur):
+            path = tmp_path / place.replace("0000000", "000000") if number > 9 else tmp_path / place
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_png(path, image)
+    if name.startswith("realblur"):
+        lines = [" ".join(place for place, _ in lay_out(name, tmp_path, k, sharp, blur)[::-1]) for k in (2, 3, 4)]
+        (tmp_path / f"RealBlur_{name[-1].upper()}_test_list.txt").write_text(" \n".join(lines))
+    data = data_config({"mimo": "gopro", "mprnet": "gopro", "restormer": "gopro"}.get(name, name), tmp_path)
+    if data.official:
+        data.official.size = None
+    report = examine(data, [data.test], True, 2, lambda split, done, total: None)
+    assert not report.findings
+    assert report.splits[data.test].pairs == 3

@@ -9,12 +9,14 @@ import torch
 import torch.multiprocessing as mp
 from torch import Tensor, distributed, nn
 
-from deblur_lit.metrics import psnr, ssim
+from deblur_lit.metrics import psnr, realblur, ssim
 from deblur_lit.metrics.mean import MeanOverImages
 from deblur_lit.metrics.protocols import PROTOCOLS
 
 FUNCTIONS = {
-    name: getattr(psnr if name.startswith("psnr") else ssim, name) for name, p in PROTOCOLS.items() if not p.aligned
+    name: getattr(realblur if "_realblur" in name else psnr if name.startswith("psnr") else ssim, name)
+    for name, p in PROTOCOLS.items()
+    if not p.aligned
 }
 METRICS = [partial(MeanOverImages, function) for function in FUNCTIONS.values()]
 psnr_uint8 = FUNCTIONS["psnr_uint8"]

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from deblur_lit import load_network
+from deblur_lit.config import build, compose
 from deblur_lit.networks.deblurgan_v2 import DeblurGANv2, DeblurGANv2Inception, DeblurGANv2MobileNet
 from deblur_lit.networks.loading import describe, network_config
 
@@ -92,6 +93,13 @@ def test_the_correction_moves_a_pixel_by_at_most_half_the_range() -> None:
         moved = network(blur).full - blur
     torch.testing.assert_close(moved[:, 0], torch.full_like(moved[:, 0], 0.5))
     torch.testing.assert_close(moved[:, 1], torch.full_like(moved[:, 1], -0.5))
+
+
+@pytest.mark.parametrize("name", GOLDENS)
+def test_the_reduced_network_trains_on_crops_that_need_no_padding(name: str) -> None:
+    cfg = compose("train", [f"network={name}", "experiment=mini"])
+    network = build(cfg.network)
+    assert network.padded_side(cfg.data.crop_size) == cfg.data.crop_size
 
 
 def test_a_foreign_file_is_refused_with_the_keys(tmp_path: Path) -> None:
