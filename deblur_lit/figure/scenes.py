@@ -103,7 +103,7 @@ def _restored(system: System, name: str, sharp: RGB) -> RGB:
 
 def _check(where: Path, name: str, protocol: str, picture: RGB, sharp: RGB, expected: float) -> None:
     """Refuse a frame that is not the one that was scored."""
-    if protocol != _EXACT:
+    if protocol != _EXACT or math.isnan(expected):
         return
     found = measure(LevelPair(picture.transpose(2, 0, 1), sharp.transpose(2, 0, 1)), [_EXACT])[_EXACT]
     if not math.isclose(found, expected, rel_tol=0, abs_tol=_SAME):

@@ -9,6 +9,7 @@ from typing import Any
 
 from deblur_lit import runs
 from deblur_lit.evaluation import TABLE
+from deblur_lit.metrics.protocols import PROTOCOLS
 
 PAPER = ("deblurgan_v2", "dmphn", "dffm_msrm")  # Figures 4 and 5 of the paper, in their order
 BLURRED, SHARP = "Blurred", "Sharp"  # how the two sides of a pair are labelled
@@ -37,7 +38,7 @@ class System:
     @property
     def protocols(self) -> list[str]:
         """The columns that are values of the restored image."""
-        return [column for column in next(iter(self.rows.values())) if not column.endswith(" of blur")]
+        return [column for column in next(iter(self.rows.values())) if not column.endswith(of_blur(""))]
 
     def psnr(self, image: str) -> float:
         """Return the PSNR (dB) of a restored frame."""
@@ -48,9 +49,11 @@ class System:
         return self.rows[image][of_blur(self.protocol)]
 
     def gain(self, image: str) -> float:
-        """Return the PSNR (dB) above the blurred frame's; 0 where both equal the sharp one."""
-        gain = self.psnr(image) - self.psnr_blurred(image)
-        return 0.0 if math.isnan(gain) else gain
+        """Return the PSNR (dB) above the blurred frame's; 0 where both equal the sharp one, -inf where it is NaN."""
+        psnr, blurred = self.psnr(image), self.psnr_blurred(image)
+        if math.isnan(psnr):
+            return -math.inf
+        return 0.0 if psnr == blurred else psnr - blurred
 
     def picture(self, image: str) -> Path:
         """Return the file of a restored frame."""
@@ -105,7 +108,7 @@ def _read_table(path: Path, protocol: str) -> dict[str, dict[str, float]]:
     with path.open(newline="", encoding="utf-8") as file:
         try:
             rows = {
-                row["name"]: {column: float(value) for column, value in row.items() if column != "name"}
+                row["name"]: {column: float(value) for column, value in row.items() if _is_value(column)}
                 for row in csv.DictReader(file, strict=True)
             }
         except (KeyError, TypeError, ValueError, csv.Error) as error:
@@ -114,6 +117,11 @@ def _read_table(path: Path, protocol: str) -> dict[str, dict[str, float]]:
         if not rows or any(column not in row for row in rows.values()):
             raise ValueError(f"{path}: the column {column!r} is missing or empty; run its evaluation again")
     return rows
+
+
+def _is_value(column: str) -> bool:
+    """Tell values from names and remarks."""
+    return column.removesuffix(of_blur("")) in PROTOCOLS
 
 
 def _origin(record: dict[str, Any]) -> str:

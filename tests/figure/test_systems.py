@@ -1,6 +1,7 @@
 """Reading evaluations: what they hold, and what is said of those that cannot be compared."""
 
 import json
+import math
 import shutil
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from figure_data import FRAMES, Evaluate, table
 
 from deblur_lit.config import compose
 from deblur_lit.evaluation import evaluate
-from deblur_lit.figure.systems import open_systems
+from deblur_lit.figure.systems import System, open_systems
+from deblur_lit.metrics.protocols import PROTOCOLS
 
 
 def test_systems_keep_the_order_given_and_take_labels(evaluation: Evaluate) -> None:
@@ -31,10 +33,14 @@ def test_values_are_those_of_the_table(evaluation: Evaluate) -> None:
     assert all("of blur" not in protocol for protocol in system.protocols)
 
 
-def test_what_evaluate_writes_is_read(root: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("protocols", "psnr"), [("gopro", "psnr_uint8"), ("realblur_j", "psnr_realblur")])
+def test_what_evaluate_writes_is_read(protocols: str, psnr: str, root: Path, tmp_path: Path) -> None:
     folder = tmp_path / "out"
-    evaluate(compose("evaluate", ["data=gopro", f"data.root={root}", "device=cpu", f"to={folder}", "save=true"]))
+    words = ["data=gopro", f"data.root={root}", f"metrics={protocols}", "device=cpu", f"to={folder}", "save=true"]
+    evaluate(compose("evaluate", words))
     [system] = open_systems([str(folder)], "gopro")
+    assert system.protocol == psnr
+    assert set(system.protocols) <= set(PROTOCOLS)
     assert list(system.rows) == FRAMES
     assert {system.gain(name) for name in FRAMES} == {0}
     assert all(system.picture(name).is_file() for name in FRAMES)
@@ -107,3 +113,12 @@ def test_a_damaged_table_is_named(damaged: str, evaluation: Evaluate) -> None:
     (folder / "per_image.csv").write_text(damaged)
     with pytest.raises(ValueError, match=r"one/per_image\.csv: .*run its evaluation again"):
         open_systems([str(folder)], "gopro")
+
+
+@pytest.mark.parametrize(
+    ("psnr", "blurred", "gain"),
+    [("nan", "nan", -math.inf), ("inf", "inf", 0), ("inf", "20", math.inf), ("19", "20", -1)],
+)
+def test_gains_have_an_order_whatever_the_psnr(psnr: str, blurred: str, gain: float, tmp_path: Path) -> None:
+    rows = {"a": {"psnr_uint8": float(psnr), "psnr_uint8 of blur": float(blurred)}}
+    assert System("x", tmp_path, "psnr_uint8", rows, "").gain("a") == gain
