@@ -51,7 +51,7 @@ def test_networks_are_printed_as_json_and_as_a_table(
     assert line.split()[-4:] == ["2021", "16.108", "150.71", "unbounded"]
     assert len(weights.splitlines()) == 1 + sum(network["weights"]["url"] is not None for network in listed.values())
     [line] = [line for line in weights.splitlines() if line.startswith("mimo_unet_plus")]
-    assert line.split("  ")[-1].strip() == listed["mimo_unet_plus"]["weights"]["url"]
+    assert line.split()[-1] == listed["mimo_unet_plus"]["weights"]["url"]
 
 
 @pytest.mark.parametrize(

@@ -78,11 +78,12 @@ def print_networks(
     if as_json:
         print(json.dumps(listed, indent=1))
         return
-    console = Console()
-    console.print(_costs(listed))
-    if any(row["weights"]["url"] for row in listed):
-        console.print()
-        console.print(_weights(listed))
+    Console().print(_costs(listed))
+    published = [row for row in listed if row["weights"]["url"]]
+    if published:
+        print("\npublished weights, their licence, and where")
+    for row in published:  # not a table: an address is there to be copied whole
+        print(f"{row['name']:<24}{row['weights']['licence'] or 'none stated':<13}{row['weights']['url']}")
 
 
 def _costs(listed: Sequence[dict[str, Any]]) -> Table:
@@ -102,15 +103,4 @@ def _costs(listed: Sequence[dict[str, Any]]) -> Table:
             low, high = row["latency"]["quartiles_ms"]
             cells.append(f"{row['latency']['median_ms']:.1f} ({low:.1f}-{high:.1f})")
         table.add_row(row["name"], row["title"], row["paper"], *cells)
-    return table
-
-
-def _weights(listed: Sequence[dict[str, Any]]) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in ("published weights of", "licence"):
-        table.add_column(column, no_wrap=True)
-    table.add_column("from", overflow="fold")
-    for row in listed:
-        if row["weights"]["url"]:
-            table.add_row(row["name"], row["weights"]["licence"] or "none stated", row["weights"]["url"])
     return table
