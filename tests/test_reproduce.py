@@ -153,7 +153,7 @@ def test_what_is_there_is_scored_once_and_again_when_it_changes(place: Place, ma
     assert network["network"]["parameters"] == 6_807_171
     assert network["checkpoint"]["selection"] == "published"
     folder = place.runs / "table1/gopro"
-    assert {path.suffix for path in folder.glob("table.*")} == {".md", ".csv", ".json", ".tex"}
+    assert {path.suffix for path in folder.glob("table.*")} == {".md", ".csv", ".json", ".tex", ".html"}
     assert LABEL in (folder / "table.md").read_text()
     assert "MIMO-UNet (ICCV 2021)" in said
     assert set(cells(place, "blur")) == set(cells(place, "mimo_unet")) == {"gopro"}

@@ -1,12 +1,13 @@
 """Is a difference between two rows real? A 95 % interval that is right for few sequences and few seeds."""
 
 import math
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from deblur_lit.report.table import Comparison
 
 Array = npt.NDArray[Any]
 
@@ -14,23 +15,6 @@ LEVEL = 0.05  # of falsely found differences
 POWER = 0.8  # of what the smallest detectable difference is found with
 FEWEST = 8  # sequences; with fewer there are too few sign patterns to say anything at this level
 EXACT = 12  # sequences up to which all sign patterns are counted, beyond it a fixed draw of as many
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """The difference in PSNR between two rows, in dB, and what can be said of it.
-
-    `low` and `high` are the 95 % interval, `detectable` is the smallest true difference that rows of this scatter
-    show with 80 % power; None where nothing can be decided. `seeds` counts the runs of either row.
-    """
-
-    mean: float | None
-    low: float | None
-    high: float | None
-    detectable: float | None
-    sequences: int
-    seeds: tuple[int, int]
-    verdict: str
 
 
 def compare(first: Array, second: Array, images: Array) -> Comparison:
