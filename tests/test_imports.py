@@ -17,7 +17,8 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if PLUGIN not in path.pare
 LAYERS = (
     {"tensors", "config", "runs", "pictures", "schedulers", "checkpoint_io", "report"},
     {"networks", "losses", "metrics", "data", "provenance"},
-    {"module", "callbacks", "evaluate", "restore", "plan", "bench", "score_files"},
+    {"module", "callbacks", "evaluate", "restore", "plan", "bench", "score_files", "current"},
+    {"variants"},
     {"train", "evaluation", "reproduce", "score"},
     {"cli", "__init__"},
 )

@@ -204,7 +204,7 @@ def trained(place: Place, row: str, data: str, table: str = "table1", steps: int
         title=row,
         study=table,
         seed=0,
-        config_hash="0" * 64,
+        config_hash=runs.config_hash(cfg),
         network={**describe(cfg.network), "reduced": False},
         training={
             "data": data,
