@@ -134,7 +134,8 @@ def limits(found: Comparison) -> str:
     """Return the 95 % interval of a difference as printed, "" where nothing was decided."""
     if found.low is None or found.high is None:
         return ""
-    return f"[{number(found.low, DIGITS['psnr'], signed=True)}, {number(found.high, DIGITS['psnr'], signed=True)}]"
+    low, high = (number(value, 3, signed=True) for value in (found.low, found.high))  # 3: 0 must not look inside
+    return f"[{low}, {high}]"
 
 
 def _verdict(benchmark: str, reference: str) -> Content:
