@@ -87,7 +87,7 @@ def in_tiles(image: Tensor, side: int, restore: Callable[[Tensor], Tensor]) -> T
     for first in range(0, len(windows), TILES_AT_ONCE):
         some = windows[first : first + TILES_AT_ONCE]
         restored = restore(torch.cat([image[window] for window in some]))
-        for window, tile in zip(some, restored.split(len(image)), strict=True):
+        for window, tile in zip(some, torch.split(restored, len(image)), strict=True):
             total[window] += tile
             times[window] += 1
     return total / times

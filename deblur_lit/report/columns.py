@@ -97,14 +97,14 @@ def _measured(benchmark: str, metric: str) -> Content:
         if benchmark not in row.measured:
             return Cell(NONE)
         value: Spread = getattr(row.measured[benchmark], metric)
-        return _spread(value, metric, "stale" if row.measured[benchmark].stale else "")
+        return _spread(value, metric, bool(row.measured[benchmark].stale))
 
     return content
 
 
-def _spread(value: Spread, metric: str, said: str = "") -> Cell:
+def _spread(value: Spread, metric: str, stale: bool) -> Cell:
     std = "" if value.std is None else f"± {number(value.std, DIGITS[metric])}"
-    return Cell(number(value.mean, DIGITS[metric]), second=", ".join(filter(None, (std, said))))
+    return Cell(number(value.mean, DIGITS[metric]), second="stale" if stale else std)
 
 
 def _beside(benchmark: str, key: str, metric: str) -> Content:
@@ -114,7 +114,7 @@ def _beside(benchmark: str, key: str, metric: str) -> Content:
             return Cell(NONE)
         if (found := cell.beside[key]) is None:
             return Cell("as plain")
-        return _spread(getattr(found, metric), metric, "stale" if cell.stale else "")
+        return _spread(getattr(found, metric), metric, bool(cell.stale))
 
     return content
 

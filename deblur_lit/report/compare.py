@@ -11,6 +11,7 @@ from deblur_lit.report.table import Comparison
 
 Array = npt.NDArray[Any]
 
+DIGITS = 6  # of what is returned: beyond them sums depend on the number of threads
 LEVEL = 0.05  # of falsely found differences
 POWER = 0.8  # of what the smallest detectable difference is found with
 FEWEST = 8  # sequences; with fewer there are too few sign patterns to say anything at this level
@@ -41,9 +42,9 @@ def compare(first: Array, second: Array, images: Array) -> Comparison:
     if sequences < FEWEST or not finite:
         count = f"{sequences} sequence{'' if sequences == 1 else 's'}"
         why = count if sequences < FEWEST else "infinite PSNR"
-        mean = float(difference(first, second, images)) if finite else None
+        mean = round(float(difference(first, second, images)), DIGITS) if finite else None
         return Comparison(mean, None, None, None, sequences, seeds, f"undecidable, {why}")
-    mean, low, high, detectable = (float(value) for value in interval(first, second, images))
+    mean, low, high, detectable = (round(float(value), DIGITS) for value in interval(first, second, images))
     differ = low > 0 or high < 0
     if seeds == (1, 1):
         verdict = "these two checkpoints differ" if differ else "no difference shown between these two checkpoints"

@@ -18,6 +18,8 @@ thead tr:last-child th { border-bottom: 1px solid; }
 th.group { text-align: center; border-bottom: 1px solid #aaa; font-weight: 400; font-style: italic; }
 tbody th { text-align: left; font-weight: 400; vertical-align: top; min-width: 13rem; }
 tbody tr:hover { background: #f2f5fa; }
+h2 { font-size: 1.1rem; }
+sup { line-height: 0; }
 tr.rule th { border-top: 1px solid; font-style: italic; }
 td[title] { cursor: help; }
 small { display: block; color: #666; }

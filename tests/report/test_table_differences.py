@@ -93,7 +93,7 @@ def test_every_rendering_has_the_interval_beside_the_delta(store: Store) -> None
     write(store, "baseline", 0, 25.0)
     write(store, "dffm", 0, 25.3)
     table = build_table(TABLE2, store.runs, "mini")
-    assert "| +0.30 [+0.30, +0.30] | these two checkpoints differ | 0.00 |" in markdown(lay_out(table))
+    assert "| +0.30 [+0.300, +0.300] | these two checkpoints differ | 0.00 |" in markdown(lay_out(table))
     line = next(line for line in csv.DictReader(io.StringIO(as_csv(table))) if line["row"] == "dffm")
     assert float(line["measured_mini_delta_psnr_low"]) == pytest.approx(0.3)
     assert line["measured_mini_delta_psnr_verdict"] == "these two checkpoints differ"

@@ -3,6 +3,7 @@
 import csv
 import html
 import io
+import itertools
 import json
 import re
 import shutil
@@ -15,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from run_store import COMMIT, Store, digest, score
+from run_store import COMMIT, Store, digest, score, spread_out, variant
 
 from deblur_lit.report import Table, build_table, load_spec, write_table
 from deblur_lit.report.flat import as_csv, as_json
@@ -308,7 +309,16 @@ def test_a_terminal_of_110_columns_is_enough(mini: Store, optional: bool) -> Non
     both = {"scores.realblur_j": score("realblur_j", 28.7)}
     for seed in range(2):
         mini.write("dffm_msrm", seed, 31.9, data="gopro", changes=both)
+    images = spread_out(25.4)
+    tiles = variant("tiles of 64 pixels", 25.4, images)
+    long = {"per_image": images, "images": len(images), "variants": {"tlc": tiles, "tiles64": tiles}}
+    for row, seed in itertools.product(("baseline", "dffm", "dffm_msrm"), range(3)):
+        scores = {f"scores.mini.{key}": value for key, value in long.items()}
+        file = mini.write(row, seed, 25.4, table="table2", changes=scores)
+        if row == "dffm_msrm":
+            (file.parent / "best.ckpt").write_text("another")
     tables = [
+        build_table(TABLE2, mini.runs, "mini", optional),
         build_table(TABLE1, mini.runs, "mini"),
         build_table(TABLE1, mini.runs, "gopro"),
         seeds(mini),
