@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deblur_lit import provenance, runs
 from deblur_lit.config import build
+from deblur_lit.report.fields import write_whole
 from deblur_lit.report.stale import CURRENT
 
 if TYPE_CHECKING:
@@ -32,9 +33,7 @@ def write_current(
         for folder, recipe in folders.items()
     }
     test = {name: data.test_pairs.fingerprint() for name, data in sets.items()}
-    path = base / CURRENT
-    path.write_text(json.dumps({"test": test, "runs": facts}, indent=1) + "\n", encoding="utf-8")
-    return path
+    return write_whole(base / CURRENT, (json.dumps({"test": test, "runs": facts}, indent=1) + "\n").encode())
 
 
 def _facts(
