@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from deblur_lit import runs
 from deblur_lit.config import NO_ABLATION, build, check_overrides, conf_dir, metrics_config, row_name, row_title
+from deblur_lit.variants import PUBLISHED_CROP
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 ROWS = "per_image.jsonl"  # one line per image, written as it is scored: where an interrupted evaluation goes on
 TABLE = "per_image.csv"
 PATHS = ("run", "checkpoint", "to", "data.root")
-PUBLISHED_CROP = 256  # pixels, what published networks were trained on
 
 
 class Subject(NamedTuple):

@@ -11,22 +11,37 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the package index for a newer version
 
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf
 
 from deblur_lit import runs
 from deblur_lit.config import build, compose, metrics_config, stems
-from deblur_lit.plan import RECIPE, TRAINED, Options, choice_of, find_elsewhere, has_network, make_plan, print_plan
+from deblur_lit.current import write_current
+from deblur_lit.plan import (
+    HARDWARE,
+    RECIPE,
+    TRAINED,
+    Options,
+    Plan,
+    choice_of,
+    find_elsewhere,
+    has_network,
+    make_plan,
+    print_plan,
+)
 from deblur_lit.report.__main__ import main as report
-from deblur_lit.report.spec import RowSpec, load_spec
+from deblur_lit.report.spec import RowSpec, TableSpec, load_spec
+from deblur_lit.variants import score_variants, weights_changed
 
 if TYPE_CHECKING:
     from deblur_lit.data.datamodule import DeblurDataModule
+    from deblur_lit.networks.blocks import DeblurNetwork
     from deblur_lit.restore import Restorer
 
 POLL_SECONDS = 0.2
@@ -124,9 +139,7 @@ def reproduce(options: Options) -> int:
         if row.key in plan.scored:
             _score_row(options, row, plan.scored[row.key], sets)
     succeeded = _train(options, _sweeps(options, plan.trained))
-    for folder in (folder for row in rows for folder in options.seed_folders(row.key)):
-        if runs.is_finished(folder):
-            _score_also(folder, sets)
+    _score_further(options, spec, rows, plan, sets)
     (options.base / MISSING).write_text(json.dumps(plan.missing, indent=1) + "\n")
     status = report(
         [
@@ -139,6 +152,31 @@ def reproduce(options: Options) -> int:
         ]
     )
     return status if succeeded else 1
+
+
+def _score_further(
+    options: Options, spec: TableSpec, rows: Sequence[RowSpec], plan: Plan, sets: Mapping[str, "DeblurDataModule"]
+) -> None:
+    """Score finished rows on what they were not scored on yet, in each of the table's ways; note what changed since."""
+    trained = {folder: row.key for row in rows for folder in options.seed_folders(row.key) if runs.is_finished(folder)}
+    for folder in trained:
+        if not weights_changed(folder, runs.read_record(folder)):
+            _score_also(folder, sets)
+            _score_variants(folder, spec.variants, sets, partial(_trained_network, folder))
+    for row, checkpoint in plan.scored.items():
+        _score_variants(
+            options.base / row / "published", spec.variants, sets, partial(_published_network, row, checkpoint)
+        )
+    recipes = {folder: _recipe(options, row, folder) for folder, row in trained.items()}
+    write_current(options.base, recipes, sets, HARDWARE)
+
+
+def _recipe(options: Options, row: str, folder: Path) -> DictConfig | None:
+    """Return the table's configuration of a run, None for one of another study that stands in for it."""
+    if folder.is_symlink() or not has_network(row):
+        return None
+    choices = [choice_of(row), f"study={options.table}", f"experiment={RECIPE[options.data]}"]
+    return compose("train", [*choices, f"seed={folder.name.removeprefix('seed')}", *options.overrides])
 
 
 def _open(data: str) -> "DeblurDataModule":
@@ -228,19 +266,38 @@ def _score_row(options: Options, row: RowSpec, checkpoint: Path | None, sets: Ma
 
 
 def _score_also(folder: Path, sets: Mapping[str, "DeblurDataModule"]) -> None:
-    """Score a trained run on the data sets that it was not scored on yet."""
-    from deblur_lit.networks.checkpoint import load_weights
+    """Score a trained run on the data sets that it was not scored on yet, or that changed since."""
     from deblur_lit.restore import Restorer
 
     record = runs.read_record(folder)
     for name, data in sets.items():
-        if name in record["scores"]:
+        if name in record["scores"] and record["scores"][name]["data_hash"] == data.test_pairs.fingerprint():
             continue
-        network = build(OmegaConf.create(runs.saved_config(folder)).network)  # as it was trained, with its overrides
-        load_weights(network, folder / record["checkpoint"]["file"])
-        network.eval().to(_device())
-        record["scores"][name] = _score(Restorer(network), name, data, _device())
+        record["scores"][name] = _score(Restorer(_trained_network(folder)), name, data, _device())
         runs.write_record(folder, record)
+
+
+def _score_variants(
+    folder: Path, kinds: Sequence[str], sets: Mapping[str, "DeblurDataModule"], load: Callable[[], "DeblurNetwork"]
+) -> None:
+    """Score a finished run in the table's further ways."""
+    pairs = {name: (data.test_pairs, build(metrics_config(name))) for name, data in sets.items()}
+    score_variants(folder, kinds, pairs, load, _device())
+
+
+def _trained_network(folder: Path) -> "DeblurNetwork":
+    """Return the network of a finished training with the weights that were scored."""
+    from deblur_lit.networks.checkpoint import load_weights
+
+    network: DeblurNetwork = build(OmegaConf.create(runs.saved_config(folder)).network)  # with its overrides
+    load_weights(network, folder / runs.read_record(folder)["checkpoint"]["file"])
+    return network.eval().to(_device())
+
+
+def _published_network(row: str, checkpoint: Path) -> "DeblurNetwork":
+    from deblur_lit.networks.loading import load_network
+
+    return load_network(row, checkpoint).to(_device())
 
 
 def _score(restore: "Restorer | None", name: str, data: "DeblurDataModule", device: str) -> dict[str, Any]:

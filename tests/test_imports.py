@@ -17,7 +17,8 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if PLUGIN not in path.pare
 LAYERS = (
     {"tensors", "config", "runs", "pictures", "schedulers", "checkpoint_io", "user_cache", "report"},
     {"networks", "losses", "metrics", "data", "provenance"},
-    {"module", "callbacks", "evaluate", "restore", "plan", "bench", "score_files", "score_aligned"},
+    {"module", "callbacks", "evaluate", "restore", "plan", "bench", "score_files", "score_aligned", "current"},
+    {"variants"},
     {"train", "evaluation", "reproduce", "score"},
     {"figure"},
     {"cli", "__init__"},

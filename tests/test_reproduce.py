@@ -23,6 +23,7 @@ from deblur_lit import plan as plan_module
 from deblur_lit.config import compose
 from deblur_lit.data.images import write_png
 from deblur_lit.networks.loading import describe
+from deblur_lit.networks.tlc import local_pools
 from deblur_lit.report.spec import load_spec
 from deblur_lit.restore import Restorer
 
@@ -153,7 +154,7 @@ def test_what_is_there_is_scored_once_and_again_when_it_changes(place: Place, ma
     assert network["network"]["parameters"] == 6_807_171
     assert network["checkpoint"]["selection"] == "published"
     folder = place.runs / "table1/gopro"
-    assert {path.suffix for path in folder.glob("table.*")} == {".md", ".csv", ".json", ".tex"}
+    assert {path.suffix for path in folder.glob("table.*")} == {".md", ".csv", ".json", ".tex", ".html"}
     assert LABEL in (folder / "table.md").read_text()
     assert "MIMO-UNet (ICCV 2021)" in said
     assert set(cells(place, "blur")) == set(cells(place, "mimo_unet")) == {"gopro"}
@@ -204,7 +205,7 @@ def trained(place: Place, row: str, data: str, table: str = "table1", steps: int
         title=row,
         study=table,
         seed=0,
-        config_hash="0" * 64,
+        config_hash=runs.config_hash(cfg),
         network={**describe(cfg.network), "reduced": False},
         training={
             "data": data,
@@ -236,6 +237,107 @@ def test_a_run_trained_on_gopro_is_scored_on_the_other_data_too_and_once(
     written = place.written()
     assert make()[0] == 0
     assert place.written() == written
+
+
+SMALL = ["network.channels=4", "network.num_blocks=1"]  # as `trained` makes them
+
+
+def with_crop(file: Path, crop_size: int) -> Path:
+    """Change the training crop that a record states; return its folder."""
+    record = runs.read_record(file.parent)
+    record["training"]["crop_size"] = crop_size
+    return runs.write_record(file.parent, record).parent
+
+
+def test_rows_of_table_2_are_scored_in_three_ways_and_once(
+    place: Place, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_ROOT", str(place.data))
+    folders = {row: with_crop(trained(place, row, "gopro", "table2"), 16) for row in ("baseline", "dffm_msrm")}
+    before = {row: runs.read_record(folder) for row, folder in folders.items()}
+    assert make(table="table2")[0] == 0
+    after = {row: runs.read_record(folder) for row, folder in folders.items()}
+    found = {row: record["scores"]["gopro"].pop("variants") for row, record in after.items()}
+    assert after == before
+    assert found["baseline"]["tlc"] is None
+    network = load_network("dffm_msrm", folders["dffm_msrm"] / "last.ckpt", ["channels=4", "num_blocks=1"])
+    pairs = reproduce._open("gopro").test_pairs
+    plain = before["dffm_msrm"]["scores"]["gopro"]["psnr"]
+    tiles = evaluate.score(Restorer(network, tiles=16), pairs, LABEL, False)["psnr"]
+    with local_pools(network, 16) as pools:
+        tlc = evaluate.score(Restorer(network), pairs, LABEL, False)["psnr"]
+    assert pools > 0
+    assert found["dffm_msrm"]["tlc"]["psnr"] == pytest.approx(tlc, abs=1e-4)
+    assert found["dffm_msrm"]["tiles16"]["psnr"] == pytest.approx(tiles, abs=1e-4)
+    assert len({plain, tlc, tiles}) == 3
+    assert found["dffm_msrm"]["tlc"]["label"] == "TLC, windows of 24 pixels"
+    assert [image["name"] for image in found["dffm_msrm"]["tiles16"]["per_image"]] == pairs.names
+    beside = cells(place, "dffm_msrm", "table2")["gopro"]["beside"]
+    assert beside["tlc"]["psnr"]["mean"] == found["dffm_msrm"]["tlc"]["psnr"]
+    assert cells(place, "baseline", "table2")["gopro"]["beside"]["tlc"] is None
+
+    times = {row: (folder / "metrics.json").stat().st_mtime_ns for row, folder in folders.items()}
+    assert make(table="table2")[0] == 0
+    assert times == {row: (folder / "metrics.json").stat().st_mtime_ns for row, folder in folders.items()}
+
+
+def test_published_weights_of_table_2_are_scored_in_three_ways(place: Place, make: Make) -> None:
+    save_weights("dffm", place.checkpoints / "dffm.pkl", seed=0)
+    assert make(table="table2")[0] == 0
+    scores = runs.read_record(place.runs / "table2/gopro/dffm/published")["scores"]["gopro"]
+    assert set(scores["variants"]) == {"tlc", "tiles256"}
+    assert scores["variants"]["tlc"]["psnr"] == pytest.approx(scores["psnr"])  # frames smaller than the windows
+
+
+def test_other_test_images_are_scored_anew_without_training(
+    place: Place, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATA_ROOT", str(place.data))
+    folder = trained(place, "dffm", "gopro", "table2").parent
+    assert make(*SMALL, table="table2")[0] == 0
+    before = runs.read_record(folder)
+    write_gopro(place.data / "GOPRO_Large", "test", "u", frames=1)
+    assert make(*SMALL, table="table2")[0] == 0
+    after = runs.read_record(folder)
+    assert after["scores"]["gopro"]["images"] == 3
+    assert len(after["scores"]["gopro"]["variants"]["tiles256"]["per_image"]) == 3
+    assert after["checkpoint"] == before["checkpoint"]
+    assert not cells(place, "dffm", "table2")["gopro"]["stale"]
+
+
+def test_what_changed_since_a_row_was_scored_is_said(place: Place, make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATA_ROOT", str(place.data))
+    monkeypatch.setattr(plan_module, "probe", lambda cfg: (1.0, 1000, "cpu"))
+    write_gopro(place.data / "GOPRO_Large", "train", "a", frames=1)
+    folder = trained(place, "dffm", "gopro", "table2").parent
+
+    def stale(*overrides: str) -> list[str]:
+        assert make(*overrides, table="table2")[0] == 0
+        said: list[str] = cells(place, "dffm", "table2")["gopro"]["stale"]
+        return [text.removeprefix("runs/table2/gopro/dffm/seed0: ") for text in said]
+
+    images = reproduce._open("gopro").train_pairs.fingerprint()
+    assert stale(*SMALL) == [f"training images of gopro are {images[:12]} now, not {'0' * 12}"]
+    record = runs.read_record(folder)
+    record["training"]["data_hash"] = images
+    runs.write_record(folder, record)
+    assert stale(*SMALL) == []
+    assert stale() == ["the table's recipe has other values of network.channels, network.num_blocks now"]
+
+    weights = (folder / "last.ckpt").read_bytes()
+    scores = record["scores"]
+    (folder / "last.ckpt").write_bytes(weights + b"\0")
+    [said] = stale(*SMALL)
+    assert said.startswith("last.ckpt is ")
+    assert runs.read_record(folder)["scores"]["gopro"]["psnr"] == scores["gopro"]["psnr"]  # not scored again
+    (folder / "last.ckpt").write_bytes(weights)
+    assert stale(*SMALL) == []
+
+    config = folder / "config.yaml"
+    config.write_text(config.read_text().replace("batch_size: 4", "batch_size: 5"))
+    said = stale(*SMALL)
+    assert said[0].startswith("config.yaml is ")
+    assert said[1:] == ["the table's recipe has other values of data.batch_size now"]
 
 
 def test_weights_trained_on_mini_never_fill_a_gopro_cell(

@@ -51,9 +51,9 @@ def test_an_ensemble_turns_with_the_image(ensemble: str) -> None:
 def test_tiles_cover_every_pixel_and_are_as_few_as_can_be(side: int, tiles: int) -> None:
     seen: list[tuple[int, ...]] = []
 
-    def restore(tile: Tensor) -> Tensor:
-        seen.append(tuple(tile.shape[-2:]))
-        return 2 * tile
+    def restore(tiles: Tensor) -> Tensor:
+        seen.extend(len(tiles) // len(image()) * [tuple(tiles.shape[-2:])])
+        return 2 * tiles
 
     torch.testing.assert_close(in_tiles(image(), side, restore), 2 * image())
     assert len(seen) == tiles
@@ -64,9 +64,9 @@ def test_tiles_of_a_frame_lie_where_those_of_256_pixels_do() -> None:
     starts: list[int] = []
     frame = torch.arange(1280.0).expand(1, 3, 720, 1280)
 
-    def note(tile: Tensor) -> Tensor:
-        starts.append(int(tile[0, 0, 0, 0]))
-        return tile
+    def note(tiles: Tensor) -> Tensor:
+        starts.extend(int(tile[0, 0, 0]) for tile in tiles)
+        return tiles
 
     in_tiles(frame, 256, note)
     assert starts == 3 * [0, 256, 512, 768, 1024]

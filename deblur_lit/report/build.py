@@ -3,12 +3,14 @@
 from dataclasses import replace
 from pathlib import Path
 
-from deblur_lit.report.choose import Choice, choose, differing
+from deblur_lit.report.choose import Choice, choose
+from deblur_lit.report.differences import with_differences
 from deblur_lit.report.fields import read_json, take
 from deblur_lit.report.read import find_runs, shown
-from deblur_lit.report.runs import INPUT_ROW, RECORD, Run, Weights
+from deblur_lit.report.runs import INPUT_ROW, RECORD, Run, Score, Weights
 from deblur_lit.report.spec import RowSpec, TableSpec
-from deblur_lit.report.table import UNDERTRAINED_DB, Column, Measured, Row, Table, difference, spread
+from deblur_lit.report.stale import Current, changes, read_current
+from deblur_lit.report.table import UNDERTRAINED_DB, Beside, Column, Measured, Row, Table, difference, spread
 
 ADDED = "added here"  # heading above rows that the table's description does not know
 MISSING = "missing.json"  # {row: why it could not be scored}, written by whoever tried
@@ -24,11 +26,12 @@ def build_table(spec: TableSpec, runs: Path, data: str, optional: bool = False) 
         optional: also show optional rows that nobody has run.
 
     Raises:
-        ValueError: if missing.json is damaged. A damaged metrics.json is none: its cell is empty and says so.
+        ValueError: if missing.json or current.json is damaged. A damaged metrics.json is none: its cell is empty and
+            says so.
     """
     base = runs / spec.name / data
     spec = replace(spec, rows=(*spec.rows, *_added_rows(spec, base)))
-    missing = _read_missing(base)
+    missing, current = _read_missing(base), read_current(base)
     found = {row.key: find_runs(base, row.key) for row in spec.rows}
     choice = choose(spec, data, {key: finished for key, (finished, _) in found.items()})
     rows: list[Row] = []
@@ -36,8 +39,9 @@ def build_table(spec: TableSpec, runs: Path, data: str, optional: bool = False) 
         unfinished = (*found[row.key][1], *choice.left_out[row.key])
         if row.optional and not (optional or choice.runs[row.key] or unfinished or row.key in missing):
             continue
-        rows += _rows(row, base, choice, unfinished, missing.get(row.key))
-    rows = [_with_deltas(row, _reference(spec, rows)) for row in rows]
+        lines = _rows(row, base, choice, unfinished, missing.get(row.key))
+        rows += [_with_changes(line, base, current) for line in lines]
+    rows = with_differences(rows, spec)
     return Table(
         name=spec.name,
         data=data,
@@ -48,6 +52,7 @@ def build_table(spec: TableSpec, runs: Path, data: str, optional: bool = False) 
         reference=spec.reference,
         benchmarks=spec.benchmarks,
         columns=choice.columns,
+        variants={column.benchmark: _labels(spec, rows, column.benchmark) for column in choice.columns},
         rows=tuple(rows),
         footnotes=_footnotes(spec, rows),
         warnings=tuple(filter(None, (_warning(spec, column) for column in choice.columns))),
@@ -121,35 +126,49 @@ def _measure(runs: list[Run], benchmark: str) -> Measured:
     gain = None
     if all(run.weights != "input" for run in runs):
         gain = difference(psnr.mean, spread([score.psnr_blur for score in scores]).mean)
-    return Measured(psnr, spread([score.ssim for score in scores]), gain, None, None)
+    return Measured(
+        psnr=psnr,
+        ssim=spread([score.ssim for score in scores]),
+        gain=gain,
+        delta_psnr=None,
+        delta_ssim=None,
+        beside={key: _beside(scores, key) for key in scores[0].variants if all(key in s.variants for s in scores)},
+        stale=(),
+        compared={},
+    )
+
+
+def _beside(scores: list[Score], key: str) -> Beside | None:
+    held = [variant for score in scores if (variant := score.variants[key])]
+    if len(held) < len(scores):
+        return None
+    return Beside(spread([variant.psnr for variant in held]), spread([variant.ssim for variant in held]))
+
+
+def _labels(spec: TableSpec, rows: list[Row], benchmark: str) -> dict[str, str]:
+    """Return the labels of the variants that rows were scored by, in the order of the table's description."""
+    found: dict[str, str] = {}
+    for row in rows:
+        if benchmark in row.measured:
+            variants = row.runs[0].scores[benchmark].variants
+            found |= {key: variant.label for key, variant in variants.items() if variant}
+    ordered = [key for name in spec.variants for key in sorted(found) if key.startswith(name)]
+    return {key: found[key] for key in ordered}
+
+
+def _with_changes(row: Row, base: Path, current: Current) -> Row:
+    """Mark the cells of a row whose runs are no longer what they were scored with."""
+    found = {run.folder: changes(base, run, current) for run in row.runs}
+    told = {
+        name: tuple(f"{folder}: {text}" for folder, texts in found.items() for text in texts.get(name, []))
+        for name in row.measured
+    }
+    return replace(row, measured={name: replace(cell, stale=told[name]) for name, cell in row.measured.items()})
 
 
 def _looked_for(base: Path, row: str) -> str:
     places = [row] if row == INPUT_ROW else [f"{row}/seed<k>", f"{row}/published"]
     return "not run: looked for " + " and ".join(shown(base, base / place / RECORD) for place in places)
-
-
-def _reference(spec: TableSpec, rows: list[Row]) -> Row | None:
-    return next((row for row in rows if row.key == spec.reference), None)
-
-
-def _with_deltas(row: Row, reference: Row | None) -> Row:
-    if reference is None or row is reference:
-        return row
-    measured = {
-        name: replace(
-            cell,
-            delta_psnr=difference(cell.psnr.mean, reference.measured[name].psnr.mean),
-            delta_ssim=difference(cell.ssim.mean, reference.measured[name].ssim.mean),
-        )
-        if name in reference.measured
-        else cell
-        for name, cell in row.measured.items()
-    }
-    remarks = row.remarks
-    if row.weights == reference.weights == "trained" and (other := differing(row.runs[0], reference.runs[0])):
-        remarks = (*remarks, f"trained otherwise than {reference.title}: {other}")
-    return replace(row, measured=measured, remarks=remarks)
 
 
 def _footnotes(spec: TableSpec, rows: list[Row]) -> dict[str, str]:

@@ -66,7 +66,7 @@ def _fields(table: Table, row: Row) -> Iterator[tuple[str, str]]:
         for key in (*METRICS, "protocol", "source"):
             yield f"published_{name}_{key}", plain(getattr(published, key) if published else None)
     for column in table.columns:
-        yield from _measured(row, column.benchmark)
+        yield from _measured(table, row, column.benchmark)
     for key in ("network.parameters", "network.macs_256", "network.reduced", "checkpoint.selection"):
         yield key.replace(".", "_"), plain(_get(row.runs[0], key)) if row.runs else ""
     yield "undertrained", plain(row.undertrained)
@@ -78,7 +78,7 @@ def _fields(table: Table, row: Row) -> Iterator[tuple[str, str]]:
     yield "remarks", " | ".join((*row.remarks, *row.unfinished))
 
 
-def _measured(row: Row, name: str) -> Iterator[tuple[str, str]]:
+def _measured(table: Table, row: Row, name: str) -> Iterator[tuple[str, str]]:
     cell = row.measured.get(name)
     score = next((run.scores[name] for run in row.runs if name in run.scores), None)
     prefix = f"measured_{name}"
@@ -89,6 +89,15 @@ def _measured(row: Row, name: str) -> Iterator[tuple[str, str]]:
         yield f"{prefix}_{metric}_std", plain(getattr(spread, "std", None))
     for key in ("gain", "delta_psnr", "delta_ssim"):
         yield f"{prefix}_{key}", plain(getattr(cell, key, None))
+    if table.reference:
+        found = cell.compared.get(table.reference) if cell else None
+        for key in ("low", "high", "detectable", "verdict"):
+            yield f"{prefix}_delta_psnr_{key}", plain(getattr(found, key, None))
+    for variant in table.variants[name]:
+        beside = cell.beside.get(variant) if cell else None
+        for metric in METRICS:
+            yield f"{prefix}_{variant}_{metric}", plain(getattr(getattr(beside, metric, None), "mean", None))
+    yield f"{prefix}_stale", " | ".join(cell.stale) if cell else ""
     yield f"{prefix}_protocol", " ".join(score.protocol.values()) if score else ""
     yield f"{prefix}_data_hash", score.data_hash if score else ""
     yield f"{prefix}_missing", row.reasons.get(name, "")

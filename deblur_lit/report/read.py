@@ -1,6 +1,5 @@
 """Reading run folders: metrics.json records, each checked whole, and why one cannot be used."""
 
-import math
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,10 +13,10 @@ from deblur_lit.report.runs import (
     Checkpoint,
     Network,
     Run,
-    Score,
     Training,
     Weights,
 )
+from deblur_lit.report.scores import read_score
 
 
 def find_runs(base: Path, row: str) -> tuple[list[Run], list[str]]:
@@ -94,7 +93,7 @@ def read_run(base: Path, place: Path, row: str, weights: Weights) -> Run:
         network=_network(data, where),
         training=_training(data, where),
         checkpoint=_checkpoint(data, where),
-        scores={name: _score(scores, name, where) for name in scores},
+        scores={name: read_score(scores, name, where) for name in scores},
     )
     _check_kind(run, where)
     return run
@@ -137,37 +136,6 @@ def _checkpoint(data: Mapping[str, Any], where: str) -> Checkpoint | None:
 
 def _part(data: Mapping[str, Any], key: str, where: str) -> dict[str, Any] | None:
     return None if data.get(key, 0) is None else take(data, key, dict, where)
-
-
-def _score(scores: Mapping[str, Any], name: str, where: str) -> Score:
-    at = f"{where}, scores.{name}"
-    part = take(scores, name, dict, where)
-    protocol = take(part, "protocol", dict, at)
-    score = Score(
-        label=take(part, "label", str, at),
-        split=take(part, "split", str, at),
-        images=take(part, "images", int, at),
-        complete=take(part, "complete", bool, at),
-        data_hash=take(part, "data_hash", str, at),
-        protocol={metric: take(protocol, metric, str, at) for metric in ("psnr", "ssim")},
-        psnr=take_number(part, "psnr", at),
-        ssim=take_number(part, "ssim", at),
-        psnr_blur=take_number(part, "psnr_blur", at),
-        ssim_blur=take_number(part, "ssim_blur", at),
-    )
-    _check_means(score, take(part, "per_image", list, at), at)
-    return score
-
-
-def _check_means(score: Score, images: list[Any], where: str) -> None:
-    if len(images) != score.images:
-        raise ValueError(f"{where}: lists {len(images)} images and says {score.images}")
-    if not all(isinstance(image, dict) for image in images):
-        raise ValueError(f"{where}: `per_image` must list mappings of name, psnr and ssim")
-    for metric, said, tolerance in (("psnr", score.psnr, 0.005), ("ssim", score.ssim, 0.0005)):
-        mean = sum(take_number(image, metric, where) for image in images) / max(len(images), 1)
-        if not (mean == said or math.isclose(mean, said, abs_tol=tolerance, rel_tol=0)):
-            raise ValueError(f"{where}: `{metric}` is {said}, the mean of its images is {mean:.4f}")
 
 
 def _check_kind(run: Run, where: str) -> None:

@@ -10,8 +10,30 @@ Weights = Literal["input", "trained", "published"]
 
 
 @dataclass(frozen=True)
+class SequenceMean:
+    """Mean PSNR in dB over the images of one sequence: what comparisons between rows are made of."""
+
+    name: str
+    images: int
+    psnr: float
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Means over the same images, restored in another way than the paper's; the label says how."""
+
+    label: str
+    psnr: float
+    ssim: float
+    sequences: tuple[SequenceMean, ...]
+
+
+@dataclass(frozen=True)
 class Score:
-    """Means over the images of one benchmark: PSNR in dB, SSIM; `*_blur` are those of the blurred input."""
+    """Means over the images of one benchmark: PSNR in dB, SSIM; `*_blur` are those of the blurred input.
+
+    `variants` holds None where a variant would change nothing: TLC in a network that does not pool.
+    """
 
     label: str
     split: str
@@ -23,6 +45,8 @@ class Score:
     ssim: float
     psnr_blur: float
     ssim_blur: float
+    sequences: tuple[SequenceMean, ...]
+    variants: dict[str, Variant | None]
 
 
 @dataclass(frozen=True)

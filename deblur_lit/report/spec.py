@@ -10,6 +10,7 @@ import yaml
 from deblur_lit.report.fields import take, take_number
 
 METRICS = ("psnr", "ssim")
+VARIANTS = ("tlc", "tiles")  # ways of restoring beside the paper's
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,9 @@ class TableSpec:
     """A table before anything is measured.
 
     `measured` maps the data set of a run to the benchmarks that its rows are scored on; a data set that is
-    not named there is its own benchmark. `reference` is the row that deltas refer to, if any.
+    not named there is its own benchmark. `reference` is the row that deltas refer to, if any; `compared` are further
+    pairs of rows, the second the one that the first is compared with. `variants` are ways of restoring (`tlc`,
+    `tiles`) that its rows are scored by besides the paper's.
     """
 
     name: str
@@ -68,6 +71,8 @@ class TableSpec:
     measured: dict[str, tuple[str, ...]]
     rows: tuple[RowSpec, ...]
     footnotes: dict[str, str]
+    compared: tuple[tuple[str, str], ...] = ()
+    variants: tuple[str, ...] = ()
 
 
 def table_folder() -> Path:
@@ -114,7 +119,7 @@ def read_spec(file: Path) -> TableSpec:
     if not isinstance(data, dict):
         raise ValueError(f"{where}: holds no mapping")
     required = ("title", "claim", "source", "benchmarks", "measured", "rows", "footnotes")
-    _check_keys(data, required, ("reference",), where)
+    _check_keys(data, required, ("reference", "compared", "variants"), where)
     benchmarks = {
         key: _read_benchmark(entry, f"{where}, benchmark {key}")
         for key, entry in take(data, "benchmarks", dict, where).items()
@@ -129,9 +134,25 @@ def read_spec(file: Path) -> TableSpec:
         measured={key: tuple(names) for key, names in take(data, "measured", dict, where).items()},
         rows=_read_rows(take(data, "rows", list, where), benchmarks, where),
         footnotes={name: text.strip() for name, text in take(data, "footnotes", dict, where).items()},
+        compared=_read_pairs(data, where),
+        variants=_read_variants(data, where),
     )
     _check_references(spec, where)
     return spec
+
+
+def _read_pairs(data: Mapping[str, Any], where: str) -> tuple[tuple[str, str], ...]:
+    pairs = take(data, "compared", list, where) if "compared" in data else []
+    if wrong := [pair for pair in pairs if not isinstance(pair, list) or len(pair) != 2]:
+        raise ValueError(f"{where}: `compared` holds {wrong[0]!r:.60}, expected pairs of rows")
+    return tuple((first, second) for first, second in pairs)
+
+
+def _read_variants(data: Mapping[str, Any], where: str) -> tuple[str, ...]:
+    variants = take(data, "variants", list, where) if "variants" in data else []
+    if wrong := [name for name in variants if name not in VARIANTS]:
+        raise ValueError(f"{where}: `variants` names {wrong[0]!r}; there is {' and '.join(VARIANTS)}")
+    return tuple(variants)
 
 
 def _read_benchmark(entry: Mapping[str, Any], where: str) -> Benchmark:
@@ -193,6 +214,8 @@ def _check_references(spec: TableSpec, where: str) -> None:
         raise ValueError(f"{where}: row {twice[0]} stands twice")
     if spec.reference is not None and spec.reference not in keys:
         raise ValueError(f"{where}: `reference` is {spec.reference}, which is no row")
+    if wrong := [key for pair in spec.compared for key in pair if key not in keys]:
+        raise ValueError(f"{where}: `compared` names {wrong[0]}, which is no row")
     used = {name for row in spec.rows for name in row.footnotes}
     used |= {name for row in spec.rows for cell in row.published.values() for name in cell.footnotes.values()}
     if wrong := sorted(used ^ set(spec.footnotes)):

@@ -21,10 +21,37 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """The difference in PSNR between two rows, in dB, and what can be said of it.
+
+    `low` and `high` are the 95 % interval, `detectable` is the smallest true difference that rows of this scatter
+    show with 80 % power; None where nothing can be decided. `seeds` counts the runs of either row.
+    """
+
+    mean: float | None
+    low: float | None
+    high: float | None
+    detectable: float | None
+    sequences: int
+    seeds: tuple[int, int]
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A row's scores on one benchmark by another way of restoring than the paper's, over its runs."""
+
+    psnr: Spread
+    ssim: Spread
+
+
+@dataclass(frozen=True)
 class Measured:
     """A row's scores on one benchmark.
 
     `gain` (dB) is over the blurred input, deltas are over the table's reference row; None where not defined.
+    `beside` holds the scores of variants (None where one changes nothing), `stale` says what changed since the
+    scores were written, and `compared` holds by key of another row what the difference to it is worth.
     """
 
     psnr: Spread
@@ -32,6 +59,9 @@ class Measured:
     gain: float | None
     delta_psnr: float | None
     delta_ssim: float | None
+    beside: dict[str, Beside | None]
+    stale: tuple[str, ...]
+    compared: dict[str, Comparison]
 
 
 @dataclass(frozen=True)
@@ -72,7 +102,8 @@ class Row:
 class Table:
     """A table, whole: every file that is written of it is a rendering of this.
 
-    `optional` says whether rows that may be hidden were asked for. `footnotes` are in letter order.
+    `optional` says whether rows that may be hidden were asked for. `footnotes` are in letter order. `variants` maps
+    a benchmark to the labels of the ways of restoring that its rows were scored by besides, by their keys.
     """
 
     name: str
@@ -84,6 +115,7 @@ class Table:
     reference: str | None
     benchmarks: dict[str, Benchmark]
     columns: tuple[Column, ...]
+    variants: dict[str, dict[str, str]]
     rows: tuple[Row, ...]
     footnotes: dict[str, str]
     warnings: tuple[str, ...]

@@ -6,6 +6,7 @@ from deblur_lit.report.build import build_table
 from deblur_lit.report.fields import read_json, take, write_whole
 from deblur_lit.report.flat import as_csv, as_json, plain, write_csv
 from deblur_lit.report.layout import lay_out
+from deblur_lit.report.page import page
 from deblur_lit.report.render import latex, markdown
 from deblur_lit.report.runs import RECORD, Run
 from deblur_lit.report.spec import TableSpec, load_spec
@@ -15,14 +16,20 @@ PICTURE = "test.png"  # in a run folder: blur | restored | sharp of the test ima
 
 
 def render(table: Table) -> dict[str, bytes]:
-    """Return table.md, table.csv, table.json and table.tex by name. Equal runs give equal bytes."""
+    """Return table.md, .csv, .json, .tex and .html by name. Equal runs give equal bytes."""
     layout = lay_out(table)
-    texts = {"md": markdown(layout), "csv": as_csv(table), "json": as_json(table), "tex": latex(layout)}
+    texts = {
+        "md": markdown(layout),
+        "csv": as_csv(table),
+        "json": as_json(table),
+        "tex": latex(layout),
+        "html": page(layout),
+    }
     return {f"table.{suffix}": text.encode() for suffix, text in texts.items()}
 
 
 def write_table(spec: TableSpec, runs: Path, data: str, out: Path | None = None, optional: bool = False) -> list[Path]:
-    """Write a table as Markdown, CSV, JSON and LaTeX; each file is whole or absent.
+    """Write a table as Markdown, CSV, JSON, LaTeX and HTML; each file is whole or absent.
 
     Args:
         spec: what `load_spec` returns.
@@ -62,7 +69,8 @@ def record(table_folder: Path, experiments: Path, spec: TableSpec | None = None)
 
     Raises:
         FileNotFoundError: if there is no table.json.
-        ValueError: if a row is unfinished, nothing is measured, or a file is not what the runs give now.
+        ValueError: if a row is unfinished, a cell is stale, nothing is measured, or a file is not what the runs give
+            now.
     """
     name, data = table_folder.resolve().parts[-2:]
     made = table_folder / "table.json"
@@ -72,6 +80,8 @@ def record(table_folder: Path, experiments: Path, spec: TableSpec | None = None)
     table = build_table(spec or load_spec(name), table_folder.resolve().parents[1], data, optional)
     if unfinished := [f"{row.title}: {text}" for row in table.rows for text in row.unfinished]:
         raise ValueError("\n  ".join(["not recorded, rows are unfinished:", *unfinished]))
+    if stale := [text for row in table.rows for cell in row.measured.values() for text in cell.stale]:
+        raise ValueError("\n  ".join(["not recorded, cells are stale:", *dict.fromkeys(stale)]))
     files = render(table)
     for file, content in files.items():
         if not (table_folder / file).is_file() or (table_folder / file).read_bytes() != content:

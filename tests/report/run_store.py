@@ -123,3 +123,18 @@ class Store:
         file = self.runs / table / data / "missing.json"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(reasons))
+
+
+def spread_out(psnr: float, sequences: int = 8, shift: float = 0.0) -> list[dict[str, Any]]:
+    """Return two images of each sequence whose mean PSNR is `psnr`; `shift` dB more or less from one to the next."""
+    images = []
+    for index in range(sequences):
+        value = psnr + (shift if index % 2 else -shift)
+        names = (f"sequence{index:02}/{frame:06}" for frame in range(2))
+        images += [{"name": name, "psnr": value, "ssim": 0.8} for name in names]
+    return images
+
+
+def variant(label: str, psnr: float, images: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return an entry of `variants`."""
+    return {"label": label, "psnr": psnr, "ssim": 0.8, "per_image": images}

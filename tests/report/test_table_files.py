@@ -1,11 +1,14 @@
 """The renderings of a table: equal content, valid in their language, the same bytes every time."""
 
 import csv
+import html
 import io
+import itertools
 import json
 import re
 import shutil
 from dataclasses import asdict, replace
+from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +16,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.cells import cell_len
-from run_store import COMMIT, Store, digest, score
+from run_store import COMMIT, Store, digest, score, spread_out, variant
 
 from deblur_lit.report import Table, build_table, load_spec, write_table
 from deblur_lit.report.flat import as_csv, as_json
 from deblur_lit.report.layout import lay_out
+from deblur_lit.report.page import page
 from deblur_lit.report.render import latex, latex_escape, markdown
 from deblur_lit.report.terminal import terminal_lines
 
 TABLE1, TABLE2 = load_spec("table1"), load_spec("table2")
-NAMES = ["table.md", "table.csv", "table.json", "table.tex"]
+NAMES = ["table.md", "table.csv", "table.json", "table.tex", "table.html"]
 
 
 def texts(table: Table) -> dict[str, str]:
     """Return every rendering of a table."""
     layout = lay_out(table)
     terminal = "\n".join(text for text, _ in terminal_lines(layout))
-    return {"md": markdown(layout), "tex": latex(layout), "terminal": terminal}
+    shown = html.unescape(re.sub(r"<style>.*</style>|<[^>]*>", " ", page(layout), flags=re.S))
+    return {"md": markdown(layout), "tex": latex(layout), "terminal": terminal, "html": shown}
 
 
 def seeds(store: Store) -> Table:
@@ -166,6 +171,63 @@ def test_latex_is_well_formed(mini: Store, store: Store) -> None:
         check_latex(latex(lay_out(table)))
 
 
+class Page(HTMLParser):
+    """The elements of a page that are open, cells by row, attributes and whatever would be fetched."""
+
+    VOID = ("meta",)
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.widths: list[int] = []
+        self.titles: list[str] = []
+        self.fetched: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.fetched += [tag for key in ("src", "srcset", "data", "style") if key in given]
+        self.fetched += [str(given["href"])] if not str(given.get("href", "#")).startswith("#") else []
+        self.fetched += [tag] if tag in ("link", "script", "img", "iframe", "object") else []
+        if tag == "tr":
+            self.widths.append(0)
+        if tag in ("td", "th"):
+            self.widths[-1] += int(given.get("colspan") or 1)
+            self.titles += [str(given["title"])] if "title" in given else []
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def check_page(text: str) -> Page:
+    """Fail unless elements nest, all rows are equally wide, and nothing is fetched or run."""
+    read = Page(text)
+    assert not read.open
+    assert len(set(read.widths)) == 1
+    assert not read.fetched
+    assert not re.search(r"https?://|url\(|@import", re.sub(r"<p>.*</p>|<li>.*</li>", "", text))
+    return read
+
+
+def test_the_page_is_whole_and_asks_for_nothing(mini: Store, store: Store) -> None:
+    for table in (build_table(TABLE1, mini.runs, "mini"), seeds(store)):
+        check_page(page(lay_out(table)))
+
+
+def test_every_number_of_the_page_says_where_it_comes_from(mini: Store) -> None:
+    table = build_table(TABLE1, mini.runs, "mini")
+    text = page(lay_out(table))
+    cells = re.findall(r"<td([^>]*)>([-+\d.]+)(?:<|$)", text)
+    assert len(cells) > 40
+    assert all("title=" in attributes for attributes, _ in cells)
+    titles = check_page(text).titles
+    assert any(title.startswith("runs/table1/mini/dffm_msrm/seed0: best by val/psnr") for title in titles)
+    assert any("CW-SSIM" in title for title in titles)
+
+
 HOSTILE = st.text(st.one_of(st.sampled_from("\\{}$&%#_^~<>|±Δ*`[]\n/-+"), st.characters()), max_size=20)
 
 
@@ -179,6 +241,7 @@ def test_no_text_breaks_a_rendering(title: str, reason: str, heading: str) -> No
     ]
     layout = lay_out(replace(table, rows=tuple(rows), title=title))
     check_latex(latex(layout))
+    check_page(page(layout))
     lines = [line for line in markdown(layout).split("\n") if line.startswith("| ")]
     assert len({len(re.findall(r"(?<!\\)(?:\\\\)*\|", line)) for line in lines}) == 1
     assert all("\n" not in text for text, _ in terminal_lines(layout))
@@ -246,7 +309,16 @@ def test_a_terminal_of_110_columns_is_enough(mini: Store, optional: bool) -> Non
     both = {"scores.realblur_j": score("realblur_j", 28.7)}
     for seed in range(2):
         mini.write("dffm_msrm", seed, 31.9, data="gopro", changes=both)
+    images = spread_out(25.4)
+    tiles = variant("tiles of 64 pixels", 25.4, images)
+    long = {"per_image": images, "images": len(images), "variants": {"tlc": tiles, "tiles64": tiles}}
+    for row, seed in itertools.product(("baseline", "dffm", "dffm_msrm"), range(3)):
+        scores = {f"scores.mini.{key}": value for key, value in long.items()}
+        file = mini.write(row, seed, 25.4, table="table2", changes=scores)
+        if row == "dffm_msrm":
+            (file.parent / "best.ckpt").write_text("another")
     tables = [
+        build_table(TABLE2, mini.runs, "mini", optional),
         build_table(TABLE1, mini.runs, "mini"),
         build_table(TABLE1, mini.runs, "gopro"),
         seeds(mini),

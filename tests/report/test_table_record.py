@@ -31,7 +31,7 @@ def test_a_finished_table_is_copied_with_its_records(mini: Store, experiments: P
         "table1/mini/rows/dffm_msrm/seed0.json",
         "table1/mini/rows/dmphn/published.json",
         "table1/mini/rows/mimo_unet/seed0.json",
-        *(f"table1/mini/table.{suffix}" for suffix in ("csv", "json", "md", "tex")),
+        *(f"table1/mini/table.{suffix}" for suffix in ("csv", "html", "json", "md", "tex")),
     ]
     assert sorted(str(file.relative_to(experiments)) for file in copied) == kept(experiments)
     target = experiments / "table1" / "mini"
@@ -70,7 +70,7 @@ def test_recording_again_removes_rows_that_are_gone_and_nothing_else(mini: Store
     assert note.read_text() == "Deviations."
 
 
-@pytest.mark.parametrize("name", ["table.md", "table.csv", "table.json", "table.tex"])
+@pytest.mark.parametrize("name", ["table.md", "table.csv", "table.json", "table.tex", "table.html"])
 def test_an_edited_table_is_stale(mini: Store, experiments: Path, name: str) -> None:
     folder = write_table(load_spec("table1"), mini.runs, "mini")[0].parent
     file = folder / name
