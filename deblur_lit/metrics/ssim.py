@@ -1,15 +1,17 @@
 """SSIM by five protocols. Those that `measure` is asked for at once share the local means and variances."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from deblur_lit.metrics.batch import score_batch
 from deblur_lit.metrics.levels import LevelPair, Levels
 from deblur_lit.metrics.luma import luma
+from deblur_lit.metrics.scratch import Scratch, lend
 from deblur_lit.metrics.windows import (
     BOX,
     C1,
@@ -17,10 +19,11 @@ from deblur_lit.metrics.windows import (
     RADIUS,
     TAPS,
     Moments,
-    Plane,
+    Planes,
     box_moments,
     dissimilarity,
     gaussian_moments,
+    stack,
 )
 
 if TYPE_CHECKING:
@@ -132,16 +135,14 @@ def measure(pair: LevelPair, names: Collection[str], threads: int = 1) -> dict[s
         side = 2 * _FORMS[name].edge + 1
         if min(height, width) < side:
             raise ValueError(f"{name} needs images of {side} x {side} pixels or more, this one is {width}x{height}")
-    padding = ((0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS))
-    restored, sharp = (np.pad(image, padding, mode="edge") for image in pair.rounded)
     kind = np.float64 if height * width < SMALL else np.float32
-    tops = range(0, height, STRIP)
 
     def strip(top: int) -> dict[str, float]:
-        rows = slice(top, top + STRIP + 2 * RADIUS)
-        moments = _Strip(restored[:, rows], sharp[:, rows], kind)
-        return {name: _sum(_FORMS[name], moments, top, height) for name in names}
+        with lend() as scratch:
+            moments = _Strip(*pair.rounded, top, kind, scratch)
+            return {name: _sum(_FORMS[name], moments, height, scratch) for name in names}
 
+    tops = range(0, height, STRIP)
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
             strips = list(pool.map(strip, tops))
@@ -155,46 +156,74 @@ class _Strip:
     """The local means and variances of a strip, for one colour after the other; protocols share the Gaussian ones.
 
     Args:
-        x: (3, rows + 10, W + 10).
-        y: same shape.
+        restored: (3, H, W), the whole image.
+        sharp: same shape.
+        top: first row of the strip.
         kind: float32, or float64 for small images.
+        scratch: where everything lies. What is yielded is valid until the next is.
     """
 
-    def __init__(self, x: Levels, y: Levels, kind: type[np.floating[Any]]) -> None:
-        self.x, self.y, self.kind = x, y, kind
+    def __init__(
+        self, restored: Levels, sharp: Levels, top: int, kind: type[np.floating[Any]], scratch: Scratch
+    ) -> None:
+        self.top, self.kind, self.scratch = top, kind, scratch
+        self.x, self.y = self._padded("restored", restored), self._padded("sharp", sharp)
+        rows, columns = self.x.shape[1:]
+        self.shape = (4, rows - 2 * RADIUS, columns)  # of moments
+
+    def _padded(self, name: str, image: Levels) -> Levels:
+        """Return the strip with RADIUS pixels more on each side, repeated beyond the border of the image."""
+        height, width = image.shape[1:]
+        bottom = min(self.top + STRIP, height)
+        first, last = max(self.top - RADIUS, 0), min(bottom + RADIUS, height)
+        above, below = first - (self.top - RADIUS), bottom + RADIUS - last
+        padded = self.scratch.take(name, (3, bottom - self.top + 2 * RADIUS, width + 2 * RADIUS), np.uint8)
+        for plane, result in zip(image[:, first:last], padded, strict=True):
+            cv2.copyMakeBorder(plane, above, below, RADIUS, RADIUS, cv2.BORDER_REPLICATE, dst=result)
+        return padded
 
     @cached_property
-    def _gaussian(self) -> list[Moments]:
-        colours = zip(self.x, self.y, strict=True)
-        return [gaussian_moments(*_sum_and_difference(x, y, self.kind)) for x, y in colours]
+    def _gaussian(self) -> Planes:
+        """Moments of each colour, (3, 4, h, W + 10)."""
+        moments = self.scratch.take("gaussian", (3, *self.shape), self.kind)
+        for x, y, colour in zip(self.x, self.y, moments, strict=True):
+            gaussian_moments(stack(x, y, self.kind, self.scratch), colour, self.scratch)
+        return moments
 
     def gaussian(self) -> Iterable[Moments]:
         return self._gaussian
 
-    def sample(self) -> Iterable[Moments]:
-        for colour in self._gaussian:
-            yield colour._replace(variance_s=colour.variance_s * SAMPLE, variance_d=colour.variance_d * SAMPLE)
-
     def over_colours(self) -> Iterable[Moments]:
         """Continue the window over the colours: a variance is the mean variance plus the variance of the means."""
-        means_s, means_d, variances_s, variances_d = zip(*self._gaussian, strict=True)
-        apart_s, apart_d = _apart(means_s), _apart(means_d)
+        colours = self._gaussian
+        apart = self.scratch.take("apart", (3, 2, *self.shape[1:]), self.kind)
+        mixed, part = (self.scratch.take(name, self.shape, self.kind) for name in ("mixed", "part"))
+        for squares, (i, j) in zip(apart, COLOUR_PAIRS, strict=True):
+            np.subtract(colours[i, :2], colours[j, :2], out=squares)
+            np.square(squares, out=squares)
         for weights in COLOUR_MIX:
-            both = [*weights, *(weights[i] * weights[j] for i, j in COLOUR_PAIRS)]
-            yield Moments(
-                _weighted(weights, means_s),
-                _weighted(weights, means_d),
-                _weighted(both, [*variances_s, *apart_s]),
-                _weighted(both, [*variances_d, *apart_d]),
-            )
+            np.multiply(colours[0], weights[0], out=mixed)
+            for weight, colour in zip(weights[1:], colours[1:], strict=True):
+                mixed += np.multiply(colour, weight, out=part)
+            for squares, (i, j) in zip(apart, COLOUR_PAIRS, strict=True):
+                mixed[2:] += np.multiply(squares, weights[i] * weights[j], out=part[2:])
+            yield mixed
 
     def box(self) -> Iterable[Moments]:
+        moments = self.scratch.take("box", self.shape, np.int32)
         for x, y in zip(self.x, self.y, strict=True):
-            yield box_moments(*_sum_and_difference(x, y, np.int32))
+            box_moments(stack(x, y, np.int32, self.scratch), moments, self.scratch)
+            yield moments
 
     def luma(self) -> Iterable[Moments]:
         """In float64, because luma is no whole number, and its square not exact in float32."""
-        yield gaussian_moments(*_sum_and_difference(luma(self.x), luma(self.y), np.float64))
+        works = (
+            self.scratch.take(name, (2, *self.x.shape[1:]), np.float64) for name in ("luma restored", "luma sharp")
+        )
+        x, y = (luma(image, work) for image, work in zip((self.x, self.y), works, strict=True))
+        moments = self.scratch.take("of luma", self.shape, np.float64)
+        gaussian_moments(stack(x, y, np.float64, self.scratch), moments, self.scratch)
+        yield moments
 
 
 class _Form(NamedTuple):
@@ -210,7 +239,7 @@ class _Form(NamedTuple):
 _FORMS = {
     "ssim_matlab_volume": _Form(_Strip.over_colours, 0),
     "ssim_gauss_valid_rgb": _Form(_Strip.gaussian, RADIUS),
-    "ssim_gauss_samplecov_rgb": _Form(_Strip.sample, RADIUS),
+    "ssim_gauss_samplecov_rgb": _Form(_Strip.gaussian, RADIUS, 3, C1, C2 / SAMPLE),
     "ssim_uniform7_rgb": _Form(_Strip.box, BOX // 2, 3, C1 * BOX**4, C2 * BOX**2 * (BOX**2 - 1)),
     "ssim_y601_valid": _Form(_Strip.luma, RADIUS, 1),
 }
@@ -220,27 +249,11 @@ def _windows(form: _Form, height: int, width: int) -> int:
     return (height - 2 * form.edge) * (width - 2 * form.edge) * form.planes
 
 
-def _sum(form: _Form, strip: _Strip, top: int, height: int) -> float:
-    """Sum of 1 - SSIM over the windows of a strip whose first row is `top`."""
+def _sum(form: _Form, strip: _Strip, height: int, scratch: Scratch) -> float:
+    """Sum of 1 - SSIM over the windows of a strip of an image of `height` rows."""
     total = 0.0
     for moments in form.moments(strip):
-        plane = dissimilarity(moments, form.c1, form.c2)
-        rows = slice(max(form.edge - top, 0), max(height - form.edge - top, 0))
+        plane = dissimilarity(moments, form.c1, form.c2, scratch)
+        rows = slice(max(form.edge - strip.top, 0), max(height - form.edge - strip.top, 0))
         total += float(plane[rows, RADIUS + form.edge : plane.shape[1] - RADIUS - form.edge].sum())
     return total
-
-
-def _sum_and_difference(x: Plane, y: Plane, kind: type[np.number[Any]]) -> tuple[Plane, Plane]:
-    x = x.astype(kind)
-    return x + y, x - y
-
-
-def _apart(means: Sequence[Plane]) -> list[Plane]:
-    return [np.square(means[i] - means[j]) for i, j in COLOUR_PAIRS]
-
-
-def _weighted(weights: Iterable[float], planes: Iterable[Plane]) -> Plane:
-    parts = [plane * float(weight) for weight, plane in zip(weights, planes, strict=True)]
-    for part in parts[1:]:
-        parts[0] += part
-    return parts[0]

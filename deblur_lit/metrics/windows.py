@@ -5,13 +5,17 @@ Two images x and y enter as their sum s and difference d, because then SSIM need
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deblur_lit.metrics.scratch import Scratch
+
 Plane = NDArray[Any]  # (H, W)
+Planes = NDArray[Any]  # (N, H, W), contiguous: OpenCV reads them as one plane, whose rows outside the margins are valid
+Moments = NDArray[Any]  # (4, h, w + 10): local means of s and d, then local variances of s and d, in levels
 
 RADIUS, SIGMA = 5, 1.5  # Gaussian window, pixels
 BOX = 7  # side of the square window, pixels
@@ -26,109 +30,106 @@ EXCESS_TAPS = (_EXCESS + _EXCESS[::-1]) / 2
 _ONE = np.ones(1)
 
 
-class Moments(NamedTuple):
-    """Local means and variances of s = x + y and d = x - y, each (H, W) and in levels."""
+def stack(x: Plane, y: Plane, kind: type[np.number[Any]], scratch: Scratch) -> Planes:
+    """Return s = x + y, d = x - y, and their squares, as `kind`.
 
-    mean_s: Plane
-    mean_d: Plane
-    variance_s: Plane
-    variance_d: Plane
+    Args:
+        x: (h + 10, w + 10), h rows of one colour of an image of width w with 5 pixels more on each side; beyond
+            the image's border its pixels are repeated.
+        y: same shape.
+        kind: holds the squares exactly, if x and y are whole numbers.
+        scratch: where the result lies.
+    """
+    planes = scratch.take("planes", (4, *x.shape), kind)
+    np.add(x, y, out=planes[0], dtype=kind)
+    np.subtract(x, y, out=planes[1], dtype=kind)
+    np.square(planes[:2], out=planes[2:])
+    return planes
 
 
-def gaussian_moments(s: Plane, d: Plane) -> Moments:
-    """Return the moments under the 11 x 11 Gaussian window.
+def gaussian_moments(planes: Planes, moments: Moments, scratch: Scratch) -> None:
+    """Write the moments under the 11 x 11 Gaussian window.
 
     A variance is a small difference of large means of squares. Here each window is centred on its own pixel,
     so that nothing large is subtracted: float32 gives SSIM to 1e-8 where float32 means of squares are off by 1e-6.
 
     Args:
-        s: (h + 10, w + 10), h rows of one colour of an image of width w with 5 pixels more on each side; beyond
-            the image's border its pixels are repeated.
-        d: same shape.
-
-    Returns:
-        Each (h, w + 10). The columns keep their margin, since arrays without gaps are handled several times faster.
+        planes: (4, h + 10, w + 10), of `stack`.
+        moments: (4, h, w + 10), result. The columns keep their margin, since arrays without gaps are handled several
+            times faster.
+        scratch: for what lies between.
     """
-    (mean_s, variance_s), (mean_d, variance_d) = _gaussian(s), _gaussian(d)
-    return Moments(mean_s, mean_d, variance_s, variance_d)
+    excess = _excess(planes, scratch)[:, RADIUS:-RADIUS]
+    centre = planes[:2, RADIUS:-RADIUS]
+    means, variances = moments[:2], moments[2:]
+    np.add(centre, excess[:2], out=means)
+    np.add(centre, means, out=variances)
+    variances *= excess[:2]
+    np.subtract(excess[2:], variances, out=variances)
 
 
-def _gaussian(plane: Plane) -> tuple[Plane, Plane]:
-    excess = _excess(plane)
-    centre = plane[RADIUS:-RADIUS]
-    mean = centre + excess
-    variance = _excess(np.square(plane))
-    excess *= mean + centre
-    variance -= excess
-    return mean, variance
-
-
-def _excess(plane: Plane) -> Plane:
+def _excess(planes: Planes, scratch: Scratch) -> Planes:
     """Window mean minus the pixel itself, exactly 0 where the window is flat: two second differences, smoothed."""
-    across = _second_difference(plane, 1)
-    across[:, 0] = across[:, -1] = 0  # not the difference to the next row: pixels repeat
-    down = _second_difference(plane, plane.shape[1])
-    excess: Plane = _filter(across, EXCESS_TAPS, TAPS)
-    excess += _filter(down, _ONE, EXCESS_TAPS)
+    excess, bend, work = (scratch.take(name, planes.shape, planes.dtype.type) for name in ("excess", "bend", "work"))
+    _second_difference(planes, 1, work, bend)
+    bend[..., 0] = bend[..., -1] = 0  # not the difference to the next row: pixels repeat
+    _filter(bend, EXCESS_TAPS, TAPS, excess)
+    _second_difference(planes, planes.shape[-1], work, bend)
+    _filter(bend, _ONE, EXCESS_TAPS, work)
+    excess += work
     return excess
 
 
-def _second_difference(plane: Plane, step: int) -> Plane:
-    flat = plane.ravel()
-    slope = flat[step:] - flat[:-step]
-    result = np.empty_like(plane)
-    every = result.ravel()
-    np.subtract(slope[step:], slope[:-step], out=every[step:-step])
-    every[:step] = every[-step:] = 0
-    return result
+def _second_difference(planes: Planes, step: int, slope: Planes, result: Planes) -> None:
+    flat, slope, result = planes.ravel(), slope.ravel()[step:], result.ravel()
+    np.subtract(flat[step:], flat[:-step], out=slope)
+    np.subtract(slope[step:], slope[:-step], out=result[step:-step])
+    result[:step] = result[-step:] = 0
 
 
-def _filter(plane: Plane, across: Plane, down: Plane) -> Plane:
-    """Filter a plane, and leave out the rows of its margin."""
-    inner: Plane = cv2.sepFilter2D(plane, -1, across, down, borderType=cv2.BORDER_REPLICATE)[RADIUS:-RADIUS]
-    return inner
+def _filter(planes: Planes, across: Plane, down: Plane, result: Planes) -> None:
+    rows, out = (each.reshape(-1, planes.shape[-1]) for each in (planes, result))
+    cv2.sepFilter2D(rows, -1, across, down, dst=out, borderType=cv2.BORDER_REPLICATE)
 
 
-def box_moments(s: NDArray[np.int32], d: NDArray[np.int32]) -> Moments:
-    """Return the moments under the 7 x 7 window, exactly.
+def box_moments(planes: NDArray[np.int32], moments: Moments, scratch: Scratch) -> None:
+    """Write the moments under the 7 x 7 window, exactly.
 
     They come as whole numbers: the means times 49, the variances (of samples, divisor 48) times 49 * 48.
-    The largest, 49^2 * 510^2, fits into 32 bits. Shapes are those of `gaussian_moments`.
+    The largest, 49^2 * 510^2, fits into 32 bits. The arguments are those of `gaussian_moments`.
     """
-    (mean_s, variance_s), (mean_d, variance_d) = _box(s), _box(d)
-    return Moments(mean_s, mean_d, variance_s, variance_d)
+    totals = scratch.take("totals", planes.shape, np.int32)
+    rows, out = (each.reshape(-1, planes.shape[-1]) for each in (planes, totals))
+    cv2.boxFilter(rows, -1, (BOX, BOX), dst=out, normalize=False, borderType=cv2.BORDER_REPLICATE)
+    totals = totals[:, RADIUS:-RADIUS]
+    squares = scratch.take("squares", moments[:2].shape, np.int32)
+    np.square(totals[:2], out=squares)
+    moments[:2] = totals[:2]
+    np.multiply(totals[2:], BOX**2, out=moments[2:])
+    moments[2:] -= squares
 
 
-def _box(plane: NDArray[np.int32]) -> tuple[Plane, Plane]:
-    total = _box_sum(plane)
-    variance = BOX**2 * _box_sum(np.square(plane))
-    variance -= np.square(total)
-    return total, variance
-
-
-def _box_sum(plane: NDArray[np.int32]) -> Plane:
-    """As `_filter`."""
-    summed = cv2.boxFilter(plane, -1, (BOX, BOX), normalize=False, borderType=cv2.BORDER_REPLICATE)
-    inner: Plane = summed[RADIUS:-RADIUS]
-    return inner
-
-
-def dissimilarity(moments: Moments, c1: float = C1, c2: float = C2) -> Plane:
+def dissimilarity(moments: Moments, c1: float, c2: float, scratch: Scratch) -> Plane:
     """Return 1 - SSIM of every window, float64; exactly 0 where x = y.
 
     Args:
         moments: of s and d.
         c1: the constant beside the squared means, in their unit.
         c2: the constant beside the variances, in their unit.
+        scratch: where the result lies.
     """
     # Not float32, whose rounding is the same all over a flat image and would not average away.
-    mean_s, mean_d, contrast, contrast_d = (plane.astype(np.float64) for plane in moments)
-    luminance, luminance_d = np.square(mean_s, out=mean_s), np.square(mean_d, out=mean_d)
+    exact = scratch.take("exact", moments.shape, np.float64)
+    exact[:] = moments
+    luminance, luminance_d, contrast, contrast_d = exact
+    np.square(exact[:2], out=exact[:2])
     luminance += 2 * c1
     contrast += 2 * c2
-    difference: Plane = luminance * contrast_d
-    difference += luminance_d * contrast
+    difference = scratch.take("difference", luminance.shape, np.float64)
+    np.multiply(luminance, contrast_d, out=difference)
     luminance += luminance_d
+    luminance_d *= contrast
+    difference += luminance_d
     contrast += contrast_d
     luminance *= contrast
     difference /= luminance
