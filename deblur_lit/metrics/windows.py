@@ -1,4 +1,4 @@
-"""Means, variances and SSIM under a sliding window, for strips of an image: the arithmetic of all SSIM protocols.
+"""Means, variances and SSIM under a sliding window, for tiles of an image: the arithmetic of all SSIM protocols.
 
 Two images x and y enter as their sum s and difference d, because then SSIM needs two variances and no covariance:
 2 mean_x mean_y = (mean_s^2 - mean_d^2) / 2, and so on for x^2 + y^2 and the covariance.
@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from deblur_lit.metrics.scratch import Scratch
 
 Plane = NDArray[Any]  # (H, W)
-Planes = NDArray[Any]  # (N, H, W), contiguous: OpenCV reads them as one plane, whose rows outside the margins are valid
 Moments = NDArray[Any]  # (4, h, w + 10): local means of s and d, then local variances of s and d, in levels
 
 RADIUS, SIGMA = 5, 1.5  # Gaussian window, pixels
@@ -30,66 +29,61 @@ EXCESS_TAPS = (_EXCESS + _EXCESS[::-1]) / 2
 _ONE = np.ones(1)
 
 
-def stack(x: Plane, y: Plane, kind: type[np.number[Any]], scratch: Scratch) -> Planes:
-    """Return s = x + y, d = x - y, and their squares, as `kind`.
+def sum_and_difference(x: Plane, y: Plane, kind: type[np.number[Any]], scratch: Scratch) -> Plane:
+    """Return s = x + y and d = x - y, (2, h + 10, w + 10).
 
     Args:
-        x: (h + 10, w + 10), h rows of one colour of an image of width w with 5 pixels more on each side; beyond
-            the image's border its pixels are repeated.
+        x: (h + 10, w + 10), a tile of one colour with 5 pixels more on each side; beyond the image's border its
+            pixels are repeated.
         y: same shape.
         kind: holds the squares exactly, if x and y are whole numbers.
         scratch: where the result lies.
     """
-    planes = scratch.take("planes", (4, *x.shape), kind)
+    planes = scratch.take("sum and difference", (2, *x.shape), kind)
     np.add(x, y, out=planes[0], dtype=kind)
     np.subtract(x, y, out=planes[1], dtype=kind)
-    np.square(planes[:2], out=planes[2:])
     return planes
 
 
-def gaussian_moments(planes: Planes, moments: Moments, scratch: Scratch) -> None:
+def gaussian_moments(planes: Plane, moments: Moments, scratch: Scratch) -> None:
     """Write the moments under the 11 x 11 Gaussian window.
 
     A variance is a small difference of large means of squares. Here each window is centred on its own pixel,
     so that nothing large is subtracted: float32 gives SSIM to 1e-8 where float32 means of squares are off by 1e-6.
 
     Args:
-        planes: (4, h + 10, w + 10), of `stack`.
+        planes: (2, h + 10, w + 10), of `sum_and_difference`; overwritten.
         moments: (4, h, w + 10), result. The columns keep their margin, since arrays without gaps are handled several
             times faster.
         scratch: for what lies between.
     """
-    excess = _excess(planes, scratch)[:, RADIUS:-RADIUS]
-    centre = planes[:2, RADIUS:-RADIUS]
-    means, variances = moments[:2], moments[2:]
-    np.add(centre, excess[:2], out=means)
-    np.add(centre, means, out=variances)
-    variances *= excess[:2]
-    np.subtract(excess[2:], variances, out=variances)
+    excess = scratch.take("excess", planes.shape[1:], planes.dtype.type)
+    centre, inner = planes[:, RADIUS:-RADIUS], excess[RADIUS:-RADIUS]
+    for i, (mean, variance) in enumerate(zip(moments[:2], moments[2:], strict=True)):
+        _excess(planes[i], excess, scratch)
+        np.add(centre[i], inner, out=mean)
+        np.add(centre[i], mean, out=variance)
+        variance *= inner
+        _excess(np.square(planes[i], out=planes[i]), excess, scratch)
+        np.subtract(inner, variance, out=variance)
 
 
-def _excess(planes: Planes, scratch: Scratch) -> Planes:
+def _excess(plane: Plane, result: Plane, scratch: Scratch) -> None:
     """Window mean minus the pixel itself, exactly 0 where the window is flat: two second differences, smoothed."""
-    excess, bend, work = (scratch.take(name, planes.shape, planes.dtype.type) for name in ("excess", "bend", "work"))
-    _second_difference(planes, 1, work, bend)
-    bend[..., 0] = bend[..., -1] = 0  # not the difference to the next row: pixels repeat
-    _filter(bend, EXCESS_TAPS, TAPS, excess)
-    _second_difference(planes, planes.shape[-1], work, bend)
-    _filter(bend, _ONE, EXCESS_TAPS, work)
-    excess += work
-    return excess
+    bend, work = (scratch.take(name, plane.shape, plane.dtype.type) for name in ("bend", "work"))
+    _second_difference(plane, 1, work, bend)
+    bend[:, 0] = bend[:, -1] = 0  # not the difference to the next row: pixels repeat
+    cv2.sepFilter2D(bend, -1, EXCESS_TAPS, TAPS, dst=result, borderType=cv2.BORDER_REPLICATE)
+    _second_difference(plane, plane.shape[1], work, bend)
+    cv2.sepFilter2D(bend, -1, _ONE, EXCESS_TAPS, dst=work, borderType=cv2.BORDER_REPLICATE)
+    result += work
 
 
-def _second_difference(planes: Planes, step: int, slope: Planes, result: Planes) -> None:
-    flat, slope, result = planes.ravel(), slope.ravel()[step:], result.ravel()
+def _second_difference(plane: Plane, step: int, work: Plane, result: Plane) -> None:
+    flat, slope, result = plane.ravel(), work.ravel()[step:], result.ravel()
     np.subtract(flat[step:], flat[:-step], out=slope)
     np.subtract(slope[step:], slope[:-step], out=result[step:-step])
     result[:step] = result[-step:] = 0
-
-
-def _filter(planes: Planes, across: Plane, down: Plane, result: Planes) -> None:
-    rows, out = (each.reshape(-1, planes.shape[-1]) for each in (planes, result))
-    cv2.sepFilter2D(rows, -1, across, down, dst=out, borderType=cv2.BORDER_REPLICATE)
 
 
 def box_moments(planes: NDArray[np.int32], moments: Moments, scratch: Scratch) -> None:
@@ -98,15 +92,18 @@ def box_moments(planes: NDArray[np.int32], moments: Moments, scratch: Scratch) -
     They come as whole numbers: the means times 49, the variances (of samples, divisor 48) times 49 * 48.
     The largest, 49^2 * 510^2, fits into 32 bits. The arguments are those of `gaussian_moments`.
     """
-    totals = scratch.take("totals", planes.shape, np.int32)
-    rows, out = (each.reshape(-1, planes.shape[-1]) for each in (planes, totals))
-    cv2.boxFilter(rows, -1, (BOX, BOX), dst=out, normalize=False, borderType=cv2.BORDER_REPLICATE)
-    totals = totals[:, RADIUS:-RADIUS]
-    squares = scratch.take("squares", moments[:2].shape, np.int32)
-    np.square(totals[:2], out=squares)
-    moments[:2] = totals[:2]
-    np.multiply(totals[2:], BOX**2, out=moments[2:])
-    moments[2:] -= squares
+    total = scratch.take("total", planes.shape[1:], np.int32)
+    inner = total[RADIUS:-RADIUS]
+    for plane, mean, variance in zip(planes, moments[:2], moments[2:], strict=True):
+        _box_sum(plane, total)
+        mean[:] = inner
+        _box_sum(np.square(plane, out=plane), total)
+        np.multiply(inner, BOX**2, out=variance)
+        variance -= np.square(mean, out=inner)
+
+
+def _box_sum(plane: NDArray[np.int32], result: NDArray[np.int32]) -> None:
+    cv2.boxFilter(plane, -1, (BOX, BOX), dst=result, normalize=False, borderType=cv2.BORDER_REPLICATE)
 
 
 def dissimilarity(moments: Moments, c1: float, c2: float, scratch: Scratch) -> Plane:
