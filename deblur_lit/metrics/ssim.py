@@ -30,12 +30,16 @@ from deblur_lit.metrics.windows import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-TILE = 128, 320  # rows and columns of a colour that are handled at once, so that they stay in a core's cache
+TILE = 128, 640  # rows and columns of a colour that are handled at once, so that they stay in a core's cache
 SMALL = 256**2  # pixels; a mean over fewer does not average the rounding of float32 away, so they get float64
 SAMPLE = 121 / 120  # variance of samples over that of a population, for 11 x 11 pixels
 # The Gaussian taps along the colours as a 3x3 matrix: red and blue repeat beyond the ends, so that taps add up.
+# Python's floats, for numpy's would take float32 planes to float64 and back.
 COLOUR_MIX = [
-    [sum(tap for i, tap in enumerate(TAPS, start=to - RADIUS) if min(max(i, 0), 2) == source) for source in range(3)]
+    [
+        sum(tap for i, tap in enumerate(TAPS.tolist(), start=to - RADIUS) if min(max(i, 0), 2) == source)
+        for source in range(3)
+    ]
     for to in range(3)
 ]
 COLOUR_PAIRS = ((0, 1), (0, 2), (1, 2))
