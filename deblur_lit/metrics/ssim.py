@@ -1,15 +1,18 @@
 """SSIM by five protocols. Those that `measure` is asked for at once share the local means and variances."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from deblur_lit.metrics.batch import score_batch
 from deblur_lit.metrics.levels import LevelPair, Levels
 from deblur_lit.metrics.luma import luma
+from deblur_lit.metrics.scratch import Scratch, lend
 from deblur_lit.metrics.windows import (
     BOX,
     C1,
@@ -21,17 +24,22 @@ from deblur_lit.metrics.windows import (
     box_moments,
     dissimilarity,
     gaussian_moments,
+    sum_and_difference,
 )
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-STRIP = 64  # rows of a colour that are handled at once, so that they stay in a core's cache
+TILE = 128, 640  # rows and columns of a colour that are handled at once, so that they stay in a core's cache
 SMALL = 256**2  # pixels; a mean over fewer does not average the rounding of float32 away, so they get float64
 SAMPLE = 121 / 120  # variance of samples over that of a population, for 11 x 11 pixels
 # The Gaussian taps along the colours as a 3x3 matrix: red and blue repeat beyond the ends, so that taps add up.
+# Python's floats, for numpy's would take float32 planes to float64 and back.
 COLOUR_MIX = [
-    [sum(tap for i, tap in enumerate(TAPS, start=to - RADIUS) if min(max(i, 0), 2) == source) for source in range(3)]
+    [
+        sum(tap for i, tap in enumerate(TAPS.tolist(), start=to - RADIUS) if min(max(i, 0), 2) == source)
+        for source in range(3)
+    ]
     for to in range(3)
 ]
 COLOUR_PAIRS = ((0, 1), (0, 2), (1, 2))
@@ -122,7 +130,7 @@ def measure(pair: LevelPair, names: Collection[str], threads: int = 1) -> dict[s
     Args:
         pair: of any size, if the protocols repeat the border; else not smaller than their window.
         names: protocols of this module.
-        threads: how many strips are worked on at once. The result does not depend on it.
+        threads: how many tiles are worked on at once. The result does not depend on it.
 
     Raises:
         ValueError: if the image is smaller than the window.
@@ -132,75 +140,116 @@ def measure(pair: LevelPair, names: Collection[str], threads: int = 1) -> dict[s
         side = 2 * _FORMS[name].edge + 1
         if min(height, width) < side:
             raise ValueError(f"{name} needs images of {side} x {side} pixels or more, this one is {width}x{height}")
-    padding = ((0, 0), (RADIUS, RADIUS), (RADIUS, RADIUS))
-    restored, sharp = (np.pad(image, padding, mode="edge") for image in pair.rounded)
     kind = np.float64 if height * width < SMALL else np.float32
-    tops = range(0, height, STRIP)
 
-    def strip(top: int) -> dict[str, float]:
-        rows = slice(top, top + STRIP + 2 * RADIUS)
-        moments = _Strip(restored[:, rows], sharp[:, rows], kind)
-        return {name: _sum(_FORMS[name], moments, top, height) for name in names}
+    def tile(corner: tuple[int, int]) -> dict[str, float]:
+        with lend() as scratch:
+            moments = _Tile(*pair.rounded, corner, kind, scratch)
+            return {name: _sum(_FORMS[name], moments) for name in names}
 
+    corners = [(top, left) for top in range(0, height, TILE[0]) for left in range(0, width, TILE[1])]
     if threads > 1:
         with ThreadPoolExecutor(threads) as pool:
-            strips = list(pool.map(strip, tops))
+            tiles = list(pool.map(tile, corners))
     else:
-        strips = [strip(top) for top in tops]
-    total = {name: sum(found[name] for found in strips) for name in names}
+        tiles = [tile(corner) for corner in corners]
+    total = {name: sum(found[name] for found in tiles) for name in names}
     return {name: 1 - total[name] / _windows(_FORMS[name], height, width) for name in names}
 
 
-class _Strip:
-    """The local means and variances of a strip, for one colour after the other; protocols share the Gaussian ones.
+class _Tile:
+    """The local means and variances of a tile, for one colour after the other; protocols share the Gaussian ones.
 
     Args:
-        x: (3, rows + 10, W + 10).
-        y: same shape.
+        restored: (3, H, W), the whole image.
+        sharp: same shape.
+        corner: first row and column of the tile.
         kind: float32, or float64 for small images.
+        scratch: where everything lies. What is yielded is valid until the next is.
     """
 
-    def __init__(self, x: Levels, y: Levels, kind: type[np.floating[Any]]) -> None:
-        self.x, self.y, self.kind = x, y, kind
+    def __init__(
+        self,
+        restored: Levels,
+        sharp: Levels,
+        corner: tuple[int, int],
+        kind: type[np.floating[Any]],
+        scratch: Scratch,
+    ) -> None:
+        self.kind, self.scratch = kind, scratch
+        self.corner, self.image = corner, restored.shape[1:]
+        self.x, self.y = self._padded("restored", restored), self._padded("sharp", sharp)
+        rows, columns = self.x.shape[1:]
+        self.shape = (4, rows - 2 * RADIUS, columns)  # of moments
+
+    def _padded(self, name: str, image: Levels) -> Levels:
+        """Return the tile with RADIUS pixels more on each side, repeated beyond the border of the image."""
+        (rows, above, below), (columns, before, after) = (
+            _span(*axis) for axis in zip(self.corner, TILE, self.image, strict=True)
+        )
+        inner = image[:, rows, columns]
+        shape = (3, inner.shape[1] + above + below, inner.shape[2] + before + after)
+        padded = self.scratch.take(name, shape, np.uint8)
+        for plane, result in zip(inner, padded, strict=True):
+            cv2.copyMakeBorder(plane, above, below, before, after, cv2.BORDER_REPLICATE, dst=result)
+        return padded
+
+    def windows(self, edge: int) -> tuple[slice, slice]:
+        """Rows and columns of the moments whose pixels lie `edge` or more from the border of the image."""
+        rows, columns = (
+            slice(max(edge - first, 0), max(min(side, size - edge - first), 0))
+            for first, side, size in zip(self.corner, TILE, self.image, strict=True)
+        )
+        return rows, slice(columns.start + RADIUS, columns.stop + RADIUS)
 
     @cached_property
-    def _gaussian(self) -> list[Moments]:
-        colours = zip(self.x, self.y, strict=True)
-        return [gaussian_moments(*_sum_and_difference(x, y, self.kind)) for x, y in colours]
+    def _gaussian(self) -> NDArray[Any]:
+        """Moments of each colour, (3, 4, h, w + 10)."""
+        moments = self.scratch.take("gaussian", (3, *self.shape), self.kind)
+        for x, y, colour in zip(self.x, self.y, moments, strict=True):
+            gaussian_moments(sum_and_difference(x, y, self.kind, self.scratch), colour, self.scratch)
+        return moments
 
     def gaussian(self) -> Iterable[Moments]:
         return self._gaussian
 
-    def sample(self) -> Iterable[Moments]:
-        for colour in self._gaussian:
-            yield colour._replace(variance_s=colour.variance_s * SAMPLE, variance_d=colour.variance_d * SAMPLE)
-
     def over_colours(self) -> Iterable[Moments]:
         """Continue the window over the colours: a variance is the mean variance plus the variance of the means."""
-        means_s, means_d, variances_s, variances_d = zip(*self._gaussian, strict=True)
-        apart_s, apart_d = _apart(means_s), _apart(means_d)
+        apart = self.scratch.take("apart", (2, 3, *self.shape[1:]), self.kind)
+        for i in range(2):
+            for square, (one, other) in zip(apart[i], COLOUR_PAIRS, strict=True):
+                np.subtract(self._gaussian[one, i], self._gaussian[other, i], out=square)
+                np.square(square, out=square)
+        mixed = self.scratch.take("mixed", self.shape, self.kind)
+        work = self.scratch.take("part", self.shape[1:], self.kind)
         for weights in COLOUR_MIX:
-            both = [*weights, *(weights[i] * weights[j] for i, j in COLOUR_PAIRS)]
-            yield Moments(
-                _weighted(weights, means_s),
-                _weighted(weights, means_d),
-                _weighted(both, [*variances_s, *apart_s]),
-                _weighted(both, [*variances_d, *apart_d]),
-            )
+            both = [*weights, *(weights[one] * weights[other] for one, other in COLOUR_PAIRS)]
+            for i in range(2):
+                _weighted(weights, self._gaussian[:, i], work, mixed[i])
+                _weighted(both, [*self._gaussian[:, 2 + i], *apart[i]], work, mixed[2 + i])
+            yield mixed
 
     def box(self) -> Iterable[Moments]:
+        moments = self.scratch.take("box", self.shape, np.int32)
         for x, y in zip(self.x, self.y, strict=True):
-            yield box_moments(*_sum_and_difference(x, y, np.int32))
+            box_moments(sum_and_difference(x, y, np.int32, self.scratch), moments, self.scratch)
+            yield moments
 
     def luma(self) -> Iterable[Moments]:
         """In float64, because luma is no whole number, and its square not exact in float32."""
-        yield gaussian_moments(*_sum_and_difference(luma(self.x), luma(self.y), np.float64))
+        works = (
+            self.scratch.take(name, (2, *self.x.shape[1:]), np.float64) for name in ("luma restored", "luma sharp")
+        )
+        x, y = (luma(image, work) for image, work in zip((self.x, self.y), works, strict=True))
+        moments = self.scratch.take("of luma", self.shape, np.float64)
+        gaussian_moments(sum_and_difference(x, y, np.float64, self.scratch), moments, self.scratch)
+        yield moments
 
 
 class _Form(NamedTuple):
     """What tells one SSIM from another."""
 
-    moments: Callable[[_Strip], Iterable[Moments]]  # of each plane whose windows are averaged
+    moments: Callable[[_Tile], Iterable[Moments]]  # of each plane whose windows are averaged
     edge: int  # pixels without a window at each border
     planes: int = 3
     c1: float = C1
@@ -208,11 +257,11 @@ class _Form(NamedTuple):
 
 
 _FORMS = {
-    "ssim_matlab_volume": _Form(_Strip.over_colours, 0),
-    "ssim_gauss_valid_rgb": _Form(_Strip.gaussian, RADIUS),
-    "ssim_gauss_samplecov_rgb": _Form(_Strip.sample, RADIUS),
-    "ssim_uniform7_rgb": _Form(_Strip.box, BOX // 2, 3, C1 * BOX**4, C2 * BOX**2 * (BOX**2 - 1)),
-    "ssim_y601_valid": _Form(_Strip.luma, RADIUS, 1),
+    "ssim_matlab_volume": _Form(_Tile.over_colours, 0),
+    "ssim_gauss_valid_rgb": _Form(_Tile.gaussian, RADIUS),
+    "ssim_gauss_samplecov_rgb": _Form(_Tile.gaussian, RADIUS, 3, C1, C2 / SAMPLE),
+    "ssim_uniform7_rgb": _Form(_Tile.box, BOX // 2, 3, C1 * BOX**4, C2 * BOX**2 * (BOX**2 - 1)),
+    "ssim_y601_valid": _Form(_Tile.luma, RADIUS, 1),
 }
 
 
@@ -220,27 +269,21 @@ def _windows(form: _Form, height: int, width: int) -> int:
     return (height - 2 * form.edge) * (width - 2 * form.edge) * form.planes
 
 
-def _sum(form: _Form, strip: _Strip, top: int, height: int) -> float:
-    """Sum of 1 - SSIM over the windows of a strip whose first row is `top`."""
-    total = 0.0
-    for moments in form.moments(strip):
-        plane = dissimilarity(moments, form.c1, form.c2)
-        rows = slice(max(form.edge - top, 0), max(height - form.edge - top, 0))
-        total += float(plane[rows, RADIUS + form.edge : plane.shape[1] - RADIUS - form.edge].sum())
-    return total
+def _sum(form: _Form, tile: _Tile) -> float:
+    """Sum of 1 - SSIM over the windows of a tile."""
+    windows = tile.windows(form.edge)
+    return sum(
+        float(dissimilarity(moments, form.c1, form.c2, tile.scratch)[windows].sum()) for moments in form.moments(tile)
+    )
 
 
-def _sum_and_difference(x: Plane, y: Plane, kind: type[np.number[Any]]) -> tuple[Plane, Plane]:
-    x = x.astype(kind)
-    return x + y, x - y
+def _span(first: int, side: int, size: int) -> tuple[slice, int, int]:
+    """Return what to read along an axis for `side` pixels from `first` and RADIUS more, and how many to repeat."""
+    start, stop = first - RADIUS, min(first + side, size) + RADIUS
+    return slice(max(start, 0), min(stop, size)), max(-start, 0), max(stop - size, 0)
 
 
-def _apart(means: Sequence[Plane]) -> list[Plane]:
-    return [np.square(means[i] - means[j]) for i, j in COLOUR_PAIRS]
-
-
-def _weighted(weights: Iterable[float], planes: Iterable[Plane]) -> Plane:
-    parts = [plane * float(weight) for weight, plane in zip(weights, planes, strict=True)]
-    for part in parts[1:]:
-        parts[0] += part
-    return parts[0]
+def _weighted(weights: Iterable[float], planes: Iterable[Plane], work: Plane, result: Plane) -> None:
+    result[:] = 0
+    for weight, plane in zip(weights, planes, strict=True):
+        result += np.multiply(plane, weight, out=work)

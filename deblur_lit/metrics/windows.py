@@ -1,17 +1,20 @@
-"""Means, variances and SSIM under a sliding window, for strips of an image: the arithmetic of all SSIM protocols.
+"""Means, variances and SSIM under a sliding window, for tiles of an image: the arithmetic of all SSIM protocols.
 
 Two images x and y enter as their sum s and difference d, because then SSIM needs two variances and no covariance:
 2 mean_x mean_y = (mean_s^2 - mean_d^2) / 2, and so on for x^2 + y^2 and the covariance.
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from deblur_lit.metrics.scratch import Scratch
+
 Plane = NDArray[Any]  # (H, W)
+Moments = NDArray[Any]  # (4, h, w + 10): local means of s and d, then local variances of s and d, in levels
 
 RADIUS, SIGMA = 5, 1.5  # Gaussian window, pixels
 BOX = 7  # side of the square window, pixels
@@ -26,109 +29,104 @@ EXCESS_TAPS = (_EXCESS + _EXCESS[::-1]) / 2
 _ONE = np.ones(1)
 
 
-class Moments(NamedTuple):
-    """Local means and variances of s = x + y and d = x - y, each (H, W) and in levels."""
+def sum_and_difference(x: Plane, y: Plane, kind: type[np.number[Any]], scratch: Scratch) -> Plane:
+    """Return s = x + y and d = x - y, (2, h + 10, w + 10).
 
-    mean_s: Plane
-    mean_d: Plane
-    variance_s: Plane
-    variance_d: Plane
+    Args:
+        x: (h + 10, w + 10), a tile of one colour with 5 pixels more on each side; beyond the image's border its
+            pixels are repeated.
+        y: same shape.
+        kind: holds the squares exactly, if x and y are whole numbers.
+        scratch: where the result lies.
+    """
+    planes = scratch.take("sum and difference", (2, *x.shape), kind)
+    np.add(x, y, out=planes[0], dtype=kind)
+    np.subtract(x, y, out=planes[1], dtype=kind)
+    return planes
 
 
-def gaussian_moments(s: Plane, d: Plane) -> Moments:
-    """Return the moments under the 11 x 11 Gaussian window.
+def gaussian_moments(planes: Plane, moments: Moments, scratch: Scratch) -> None:
+    """Write the moments under the 11 x 11 Gaussian window.
 
     A variance is a small difference of large means of squares. Here each window is centred on its own pixel,
     so that nothing large is subtracted: float32 gives SSIM to 1e-8 where float32 means of squares are off by 1e-6.
 
     Args:
-        s: (h + 10, w + 10), h rows of one colour of an image of width w with 5 pixels more on each side; beyond
-            the image's border its pixels are repeated.
-        d: same shape.
-
-    Returns:
-        Each (h, w + 10). The columns keep their margin, since arrays without gaps are handled several times faster.
+        planes: (2, h + 10, w + 10), of `sum_and_difference`; overwritten.
+        moments: (4, h, w + 10), result. The columns keep their margin, since arrays without gaps are handled several
+            times faster.
+        scratch: for what lies between.
     """
-    (mean_s, variance_s), (mean_d, variance_d) = _gaussian(s), _gaussian(d)
-    return Moments(mean_s, mean_d, variance_s, variance_d)
+    excess = scratch.take("excess", planes.shape[1:], planes.dtype.type)
+    centre, inner = planes[:, RADIUS:-RADIUS], excess[RADIUS:-RADIUS]
+    for i, (mean, variance) in enumerate(zip(moments[:2], moments[2:], strict=True)):
+        _excess(planes[i], excess, scratch)
+        np.add(centre[i], inner, out=mean)
+        np.add(centre[i], mean, out=variance)
+        variance *= inner
+        _excess(np.square(planes[i], out=planes[i]), excess, scratch)
+        np.subtract(inner, variance, out=variance)
 
 
-def _gaussian(plane: Plane) -> tuple[Plane, Plane]:
-    excess = _excess(plane)
-    centre = plane[RADIUS:-RADIUS]
-    mean = centre + excess
-    variance = _excess(np.square(plane))
-    excess *= mean + centre
-    variance -= excess
-    return mean, variance
-
-
-def _excess(plane: Plane) -> Plane:
+def _excess(plane: Plane, result: Plane, scratch: Scratch) -> None:
     """Window mean minus the pixel itself, exactly 0 where the window is flat: two second differences, smoothed."""
-    across = _second_difference(plane, 1)
-    across[:, 0] = across[:, -1] = 0  # not the difference to the next row: pixels repeat
-    down = _second_difference(plane, plane.shape[1])
-    excess: Plane = _filter(across, EXCESS_TAPS, TAPS)
-    excess += _filter(down, _ONE, EXCESS_TAPS)
-    return excess
+    bend, work = (scratch.take(name, plane.shape, plane.dtype.type) for name in ("bend", "work"))
+    _second_difference(plane, 1, work, bend)
+    bend[:, 0] = bend[:, -1] = 0  # not the difference to the next row: pixels repeat
+    cv2.sepFilter2D(bend, -1, EXCESS_TAPS, TAPS, dst=result, borderType=cv2.BORDER_REPLICATE)
+    _second_difference(plane, plane.shape[1], work, bend)
+    cv2.sepFilter2D(bend, -1, _ONE, EXCESS_TAPS, dst=work, borderType=cv2.BORDER_REPLICATE)
+    result += work
 
 
-def _second_difference(plane: Plane, step: int) -> Plane:
-    flat = plane.ravel()
-    slope = flat[step:] - flat[:-step]
-    result = np.empty_like(plane)
-    every = result.ravel()
-    np.subtract(slope[step:], slope[:-step], out=every[step:-step])
-    every[:step] = every[-step:] = 0
-    return result
+def _second_difference(plane: Plane, step: int, work: Plane, result: Plane) -> None:
+    flat, slope, result = plane.ravel(), work.ravel()[step:], result.ravel()
+    np.subtract(flat[step:], flat[:-step], out=slope)
+    np.subtract(slope[step:], slope[:-step], out=result[step:-step])
+    result[:step] = result[-step:] = 0
 
 
-def _filter(plane: Plane, across: Plane, down: Plane) -> Plane:
-    """Filter a plane, and leave out the rows of its margin."""
-    inner: Plane = cv2.sepFilter2D(plane, -1, across, down, borderType=cv2.BORDER_REPLICATE)[RADIUS:-RADIUS]
-    return inner
-
-
-def box_moments(s: NDArray[np.int32], d: NDArray[np.int32]) -> Moments:
-    """Return the moments under the 7 x 7 window, exactly.
+def box_moments(planes: NDArray[np.int32], moments: Moments, scratch: Scratch) -> None:
+    """Write the moments under the 7 x 7 window, exactly.
 
     They come as whole numbers: the means times 49, the variances (of samples, divisor 48) times 49 * 48.
-    The largest, 49^2 * 510^2, fits into 32 bits. Shapes are those of `gaussian_moments`.
+    The largest, 49^2 * 510^2, fits into 32 bits. The arguments are those of `gaussian_moments`.
     """
-    (mean_s, variance_s), (mean_d, variance_d) = _box(s), _box(d)
-    return Moments(mean_s, mean_d, variance_s, variance_d)
+    total = scratch.take("total", planes.shape[1:], np.int32)
+    inner = total[RADIUS:-RADIUS]
+    for plane, mean, variance in zip(planes, moments[:2], moments[2:], strict=True):
+        _box_sum(plane, total)
+        mean[:] = inner
+        _box_sum(np.square(plane, out=plane), total)
+        np.multiply(inner, BOX**2, out=variance)
+        variance -= np.square(mean, out=inner)
 
 
-def _box(plane: NDArray[np.int32]) -> tuple[Plane, Plane]:
-    total = _box_sum(plane)
-    variance = BOX**2 * _box_sum(np.square(plane))
-    variance -= np.square(total)
-    return total, variance
+def _box_sum(plane: NDArray[np.int32], result: NDArray[np.int32]) -> None:
+    cv2.boxFilter(plane, -1, (BOX, BOX), dst=result, normalize=False, borderType=cv2.BORDER_REPLICATE)
 
 
-def _box_sum(plane: NDArray[np.int32]) -> Plane:
-    """As `_filter`."""
-    summed = cv2.boxFilter(plane, -1, (BOX, BOX), normalize=False, borderType=cv2.BORDER_REPLICATE)
-    inner: Plane = summed[RADIUS:-RADIUS]
-    return inner
-
-
-def dissimilarity(moments: Moments, c1: float = C1, c2: float = C2) -> Plane:
+def dissimilarity(moments: Moments, c1: float, c2: float, scratch: Scratch) -> Plane:
     """Return 1 - SSIM of every window, float64; exactly 0 where x = y.
 
     Args:
         moments: of s and d.
         c1: the constant beside the squared means, in their unit.
         c2: the constant beside the variances, in their unit.
+        scratch: where the result lies.
     """
     # Not float32, whose rounding is the same all over a flat image and would not average away.
-    mean_s, mean_d, contrast, contrast_d = (plane.astype(np.float64) for plane in moments)
-    luminance, luminance_d = np.square(mean_s, out=mean_s), np.square(mean_d, out=mean_d)
+    exact = scratch.take("exact", moments.shape, np.float64)
+    exact[:] = moments
+    luminance, luminance_d, contrast, contrast_d = exact
+    np.square(exact[:2], out=exact[:2])
     luminance += 2 * c1
     contrast += 2 * c2
-    difference: Plane = luminance * contrast_d
-    difference += luminance_d * contrast
+    difference = scratch.take("difference", luminance.shape, np.float64)
+    np.multiply(luminance, contrast_d, out=difference)
     luminance += luminance_d
+    luminance_d *= contrast
+    difference += luminance_d
     contrast += contrast_d
     luminance *= contrast
     difference /= luminance

@@ -202,9 +202,25 @@ def test_float32_of_large_images_equals_float64(pair: str, monkeypatch: pytest.M
     assert values == pytest.approx(score(*HARD[pair], names), abs=6e-8, rel=0)
 
 
+@pytest.mark.parametrize("tile", [(1, 40), (7, 3), (16, 16), (100, 100)])
+def test_tiles_do_not_show(tile: tuple[int, int], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ssim, "TILE", tile)
+    restored, sharp = images(3, 21, 40)
+    values = score(array(restored), array(sharp), list(BRUTE_FORCE))
+    assert values == pytest.approx({name: f(restored, sharp) for name, f in BRUTE_FORCE.items()}, abs=1e-12)
+
+
 def test_threads_do_not_change_a_bit() -> None:
     pair = HARD["noisy patches"]
-    assert score(*pair, threads=1) == score(*pair, threads=3)
+    once = score(*pair, threads=1)
+    assert [score(*pair, threads=threads) for threads in (2, 3, 8)] == [once] * 3
+
+
+def test_scores_do_not_depend_on_what_was_scored_before() -> None:
+    small = [array(image) for image in images(3, 20, 30)]
+    first = score(*small, threads=1)
+    score(*HARD["inverse"], threads=1)
+    assert score(*small, threads=1) == first
 
 
 def test_one_call_gives_what_single_calls_give() -> None:
