@@ -8,11 +8,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hydra_plugins.deblur_lit_launcher import _process, _sweep
+from hydra_plugins.deblur_lit_launcher import _guard, _process, _progress
 from omegaconf import OmegaConf
 
 from deblur_lit import runs
@@ -39,6 +40,9 @@ def main(cfg):
     print("step 1\\rstep 2", "\\N{FULL BLOCK}")
     if mode == "crash":
         sys.exit("the network exploded")
+    if mode == "meet":
+        while not all((folder.parent / f"seed{seed}/pids").exists() for seed in (0, 1)):
+            time.sleep(0.05)
     if mode == "sleep" and not (folder / "last.ckpt").exists():
         if os.fork() == 0:  # a rank of its own
             with (folder / "pids").open("a") as file:
@@ -119,6 +123,9 @@ def place(tmp_path: Path) -> Path:
         "crash": "crash",
         "sleep": "sleep",
         "forget": "forget",
+        "meet": "meet",
+        "msrm": "",
+        "dffm_msrm": "",
     }.items():
         (conf / "ablation" / f"{name}.yaml").write_text(f"mode: '{mode}'\nwidth: 8\n")
     (tmp_path / "toy-train").write_text("import sys\nfrom toy.train import main\nsys.exit(main())\n")
@@ -128,6 +135,7 @@ def place(tmp_path: Path) -> Path:
 @pytest.fixture
 def start(place: Path) -> Start:
     """Start the program in its folder; interrupts reach it even where the tests run in the background."""
+    given = [path for path in [os.environ.get("PYTHONPATH")] if path]
 
     def start(
         *words: str, entry: tuple[str, ...] = ("-m", "toy.train"), extra: dict[str, str] | None = None
@@ -135,7 +143,7 @@ def start(place: Path) -> Start:
         return subprocess.Popen(
             [sys.executable, *entry, *words],
             cwd=place,
-            env=os.environ | {"PYTHONPATH": str(place)} | (extra or {}),
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(place), *given])} | (extra or {}),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -173,6 +181,18 @@ def is_running(pid: int) -> bool:
     except (FileNotFoundError, ProcessLookupError):
         return False
     return state != "Z"  # a container without an init process leaves ended orphans in the table
+
+
+def processes_of(place: Path) -> list[int]:
+    """Every process that works in a folder: the sweep, its guard, its jobs and whatever they started."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux tells where other processes work")
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if (process / "cwd").readlink() == place and is_running(int(process.name)):
+                found.append(int(process.name))
+    return found
 
 
 def wait_for(condition: Callable[[], object], what: str) -> None:
@@ -218,7 +238,7 @@ def test_a_terminal_without_the_characters_of_a_job_shows_others(monkeypatch: py
     written = io.BytesIO()
     with io.TextIOWrapper(written, encoding="ascii") as terminal:
         monkeypatch.setattr(sys, "stdout", terminal)
-        _sweep._say("\N{FULL BLOCK} 50 %")
+        _progress.say("\N{FULL BLOCK} 50 %")
         monkeypatch.undo()
         assert written.getvalue() == b"? 50 %\n"
 
@@ -240,22 +260,29 @@ def test_signals_are_noted_unless_they_were_ignored(number: signal.Signals) -> N
         signal.signal(number, before)
 
 
-def test_a_second_signal_ends_a_job_that_does_not_heed_the_first(tmp_path: Path) -> None:
-    code = "import signal, time; signal.signal(2, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
-    stop = _process.StopSignals()
-
-    def show(line: str) -> None:
-        stop.received.extend([signal.SIGINT, signal.SIGINT])
-
-    command = [sys.executable, "-c", code]
-    assert _process.run_child(command, os.environ, tmp_path / "job.out", show, stop, 60.0) == -signal.SIGKILL
-
-
-def test_a_process_that_outlives_its_job_is_ended(tmp_path: Path) -> None:
-    code = "import os, time; pid = os.fork(); print(pid) if pid else time.sleep(60)"
+def run_child(folder: Path, code: str, *, wait: bool = True) -> tuple[int, list[str]]:
+    """Run Python code as a job until it printed a line, or to its end; return its status and its lines."""
     lines: list[str] = []
+    environment = os.environ | {"MARK": str(folder)}
     command = [sys.executable, "-u", "-c", code]
-    status = _process.run_child(command, os.environ, tmp_path / "job.out", lines.append, _process.StopSignals(), 1.0)
+    with _guard.Guard() as guard:
+        child = _process.Child(command, environment, f"MARK={folder}", folder / "job.out", lines.append, guard)
+        while child.process.poll() is None and (wait or not lines):
+            _process.wait_for_output([child])
+        return child.end(), lines
+
+
+def test_a_job_that_is_not_waited_for_is_killed(tmp_path: Path) -> None:
+    status, lines = run_child(tmp_path, "import time; print('here'); time.sleep(60)", wait=False)
+    assert (status, lines) == (-signal.SIGKILL, ["here"])
+
+
+@pytest.mark.parametrize("leave", ["", "os.setsid();"], ids=["in the group", "in a session of its own"])
+def test_a_process_that_outlives_its_job_is_ended(tmp_path: Path, leave: str) -> None:
+    if leave and sys.platform != "linux":
+        pytest.skip("only Linux tells the environment of other processes")
+    code = f"import os, time; pid = os.fork(); print(pid) if pid else [{leave.rstrip(';') or 0}, time.sleep(60)]"
+    status, lines = run_child(tmp_path, code)
     assert status == 0
     wait_for(lambda: not is_running(int(lines[0])), "the end of the forked process")
 
@@ -302,6 +329,61 @@ def test_a_finished_folder_refuses_another_configuration_and_names_the_key(place
     assert record(place, "baseline")["config"]["data"]["crop_size"] == 32
 
 
+def test_jobs_run_side_by_side_and_none_is_left(place: Path, run: Run) -> None:
+    done = run("-m", "ablation=baseline,dffm,meet", "seed=0,1", "hydra.launcher.n_jobs=2")
+    assert done.returncode == 0, done.stdout + done.stderr  # each `meet` waits for the other one
+    assert "6 jobs: 6 done, 0 finished before, 0 failed, 0 left" in done.stdout
+    states = [line for line in done.stdout.splitlines() if line.startswith("sweep: ")]
+    assert states[0] == "sweep: 0/6 done, 1 running, 0 failed, 5 waiting, time left unknown"
+    assert states[-1] == "sweep: 6/6 done, 0 running, 0 failed, 0 waiting, about 0:00:00 left"
+    assert any(" 2 running, 0 failed, 0 waiting, about 0:" in line for line in states)
+    assert not processes_of(place)
+
+
+def test_interrupting_jobs_side_by_side_ends_all_of_them(place: Path, start: Start, run: Run) -> None:
+    words = ("-m", "ablation=sleep", "seed=0,1,2", "hydra.launcher.n_jobs=2")
+    with start(*words) as sweep:
+        for seed in (0, 1):
+            wait_until_asleep(place / RUNS / f"sleep/seed{seed}")
+        sweep.send_signal(signal.SIGTERM)
+        out, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 143
+    assert "3 jobs: 0 done, 0 finished before, 0 failed, 3 left" in out
+    assert not processes_of(place)
+
+
+def test_four_rows_and_two_seeds_take_one_gpu_each(place: Path, run: Run) -> None:
+    done = run(
+        "-m",
+        "ablation=baseline,dffm,msrm,dffm_msrm",
+        "seed=0,1",
+        "+trainer={accelerator:gpu,devices:auto}",
+        extra={"CUDA_VISIBLE_DEVICES": "0,1,2,3,4,5,6,7"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [json.loads(path.read_text())["CUDA_VISIBLE_DEVICES"] for path in place.rglob("environment.json")]
+    assert sorted(found) == list("01234567")
+    assert "[row 1/8 baseline seed=0] starts on GPU 0, log: " in done.stdout
+
+
+def test_more_jobs_than_gpus_are_refused_before_anything_starts(place: Path, run: Run) -> None:
+    gpu = "+trainer={accelerator:gpu,devices:1}"
+    done = run("-m", "seed=0,1,2", gpu, "hydra.launcher.n_jobs=3", extra={"CUDA_VISIBLE_DEVICES": "0,1"})
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: hydra.launcher.n_jobs=3 jobs side by side want 1 GPUs each (trainer.devices=1), and there are 2 GPUs "
+        "(0, 1): choose hydra.launcher.n_jobs=2, or several jobs on one GPU: 'hydra.launcher.gpus=[0,0]'. "
+        "Nothing was started\n"
+    )
+    assert not (place / RUNS).exists()
+
+
+def test_torchrun_does_not_start_a_sweep(place: Path, run: Run) -> None:
+    done = run("-m", "seed=0", extra={"TORCHELASTIC_RUN_ID": "1"})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: torchrun starts the processes of one run; start a sweep (-m) with plain python\n"
+
+
 def test_a_failing_job_costs_itself_alone(place: Path, run: Run) -> None:
     done = run("-m", "ablation=baseline,crash,dffm")
     assert done.returncode == 1
@@ -332,7 +414,7 @@ def test_an_interrupted_sweep_leaves_no_process_and_goes_on(
     assert sweep.returncode == status
     assert out.splitlines()[-1] == f"interrupted by {number.name}: run the same command again to continue"
     assert "Traceback" not in out + err
-    assert not [pid for pid, _ in pids(place / RUNS / "sleep/seed0") if is_running(pid)]
+    assert not processes_of(place)
     assert not (place / RUNS / "dffm/seed0").exists()
     done = run(*words)
     assert done.returncode == 0, done.stderr
@@ -341,19 +423,21 @@ def test_an_interrupted_sweep_leaves_no_process_and_goes_on(
     assert not record(place, "dffm")["resumed"]
 
 
-def test_a_killed_sweep_takes_its_job_with_it(place: Path, start: Start, run: Run) -> None:
+def test_a_killed_sweep_takes_its_jobs_with_it(place: Path, start: Start, run: Run) -> None:
     if sys.platform != "linux":
         pytest.skip("only Linux ends a process with its parent")
-    with start("-m", "ablation=baseline,sleep") as sweep:
-        wait_until_asleep(place / RUNS / "sleep/seed0")
+    words = ("-m", "ablation=baseline,sleep", "seed=0,1", "hydra.launcher.n_jobs=2")
+    folders = [place / RUNS / f"sleep/seed{seed}" for seed in (0, 1)]
+    with start(*words) as sweep:
+        for folder in folders:
+            wait_until_asleep(folder)
         sweep.kill()
-    job = pids(place / RUNS / "sleep/seed0")[0][0]
-    wait_for(lambda: not is_running(job), "the end of the job")
-    os.killpg(job, signal.SIGKILL)  # the toy's forked process, which no distributed backend ends
-    done = run("-m", "ablation=baseline,sleep")
+    wait_for(lambda: not processes_of(place), "the end of jobs, their forks and the guard")
+    done = run(*words)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("2 jobs: 1 finished, 1 to continue, 0 to start, 0 refused")
+    assert done.stdout.startswith("4 jobs: 2 finished, 2 to continue, 0 to start, 0 refused")
     assert len(pids(place / RUNS / "baseline/seed0")) == 1
+    assert not processes_of(place)
 
 
 def test_an_interrupted_folder_refuses_another_configuration(place: Path, run: Run) -> None:

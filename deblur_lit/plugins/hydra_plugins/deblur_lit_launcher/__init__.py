@@ -9,6 +9,7 @@ No postponed annotations here: Hydra imports this module before Python lists it,
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -22,6 +23,8 @@ class SubprocessLauncherConf:
     """What `hydra.launcher` takes."""
 
     _target_: str = "hydra_plugins.deblur_lit_launcher.SubprocessLauncher"
+    n_jobs: Any = "auto"  # jobs side by side; auto: one per GPU, or per trainer.devices GPUs, and one on a CPU
+    gpus: Any = None  # GPUs of each place, as in ["0,1", "2,3"]; null: those that there are, divided
     grace_seconds: float = 10.0  # for a job to end by itself after an interrupt, before it is killed
 
 
@@ -29,13 +32,17 @@ ConfigStore.instance().store("subprocess", SubprocessLauncherConf, group="hydra/
 
 
 class SubprocessLauncher(Launcher):
-    """Run the jobs of a sweep one after another, each in a process of its own.
+    """Run the jobs of a sweep, each in a process of its own, as many side by side as there are places for.
 
     Args:
+        n_jobs: jobs side by side, or `auto`: one per GPU, or per `trainer.devices` GPUs, and one on a CPU.
+        gpus: the GPUs of each place; None divides those that there are.
         grace_seconds: seconds between the interrupt that a job gets and its being killed.
     """
 
-    def __init__(self, grace_seconds: float) -> None:
+    def __init__(self, n_jobs: int | str, gpus: Sequence[Any] | None, grace_seconds: float) -> None:
+        self.n_jobs = n_jobs
+        self.gpus = gpus
         self.grace_seconds = grace_seconds
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -48,11 +55,21 @@ class SubprocessLauncher(Launcher):
         """Run what is not finished yet; return one result per job, the completion record as its value.
 
         Raises:
-            SystemExit: 1 if a job failed or was refused, 128 + signal number if the sweep was interrupted.
+            SystemExit: 1 if a job failed or was refused, or there are not devices enough; 128 + signal number if the
+                sweep was interrupted.
         """
+        import os
+
         from hydra_plugins.deblur_lit_launcher._jobs import Job, plan
+        from hydra_plugins.deblur_lit_launcher._slots import make_slots
         from hydra_plugins.deblur_lit_launcher._sweep import run_sweep
 
+        if "TORCHELASTIC_RUN_ID" in os.environ:
+            raise SystemExit("error: torchrun starts the processes of one run; start a sweep (-m) with plain python")
         jobs: list[Job] = plan(self.hydra_context.config_loader, self.task_function, self.config, job_overrides)
-        run_sweep(jobs, self.grace_seconds)
+        try:
+            slots = make_slots([job.config for job in jobs], self.n_jobs, self.gpus, os.environ)
+        except ValueError as error:
+            raise SystemExit(f"error: {error}. Nothing was started") from error
+        run_sweep(jobs, slots, self.grace_seconds)
         return [job.result() for job in jobs]
