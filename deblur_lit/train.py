@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the package index for a newer version
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from deblur_lit import runs
 from deblur_lit.config import build, check, check_overrides, conf_dir, metrics_config, row_name, row_title
+from deblur_lit.devices import check_devices, check_single, lightning_node
 
 if TYPE_CHECKING:
     from lightning import Trainer
@@ -34,7 +37,10 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
 def _application(cfg: DictConfig) -> float | None:
+    hydra_config = HydraConfig.get()
     try:
+        if hydra_config.mode is RunMode.MULTIRUN:  # in the process of the sweep itself
+            check_single(cfg.trainer, hydra_config.runtime.choices["hydra/launcher"])
         record = train(cfg)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
@@ -73,6 +79,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _run(cfg: DictConfig, folder: Path) -> dict[str, Any]:
+    processes = check_devices(cfg.trainer, cfg.data.batch_size)
     import lightning  # here, because an error above should not wait for it
     import torch
 
@@ -81,7 +88,7 @@ def _run(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule: DeblurDataModule = build(cfg.data.module)
     module: DeblurModule = build(cfg.module)
-    trainer = _trainer(cfg, datamodule)
+    trainer = _trainer(cfg, datamodule, processes)
     _fit(trainer, module, datamodule, folder)
     if not trainer.is_global_zero:
         return {}
@@ -110,7 +117,7 @@ def _quiet() -> None:
         warnings.filterwarnings("ignore", text)
 
 
-def _trainer(cfg: DictConfig, datamodule: "DeblurDataModule") -> "Trainer":
+def _trainer(cfg: DictConfig, datamodule: "DeblurDataModule", processes: int) -> "Trainer":
     from deblur_lit import provenance
 
     nodes = {name: node for name, node in cfg.callbacks.items() if node is not None}
@@ -126,7 +133,8 @@ def _trainer(cfg: DictConfig, datamodule: "DeblurDataModule") -> "Trainer":
             f"wandb: no account here, so offline; `wandb sync {cfg.run_dir}/wandb/offline-run-*` uploads",
             flush=True,
         )
-    return build(cfg.trainer, {"callbacks": [build(node) for node in nodes.values()], "logger": loggers})
+    node = lightning_node(cfg.trainer, processes)
+    return build(node, {"callbacks": [build(node) for node in nodes.values()], "logger": loggers})
 
 
 def _fit(trainer: "Trainer", module: "DeblurModule", datamodule: "DeblurDataModule", folder: Path) -> None:

@@ -58,6 +58,8 @@ class LastCheckpoint(Checkpoint):  # Lightning calls this kind last, when all ot
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save every n steps, and before leaving on a signal."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return  # between two batches of one step: a checkpoint would lack the gradient of the first
         step = trainer.global_step
         due = step != self._saved_step and step % self.every_n_steps == 0
         if due or self._signal is not None:
