@@ -4,6 +4,7 @@ import difflib
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -199,7 +200,8 @@ def _run_id(run_dir: str) -> str:
     path = Path(run_dir) / "run_id"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(uuid.uuid4().hex[:8])
+        with suppress(FileExistsError), path.open("x") as file:  # another process of the run may be faster
+            file.write(uuid.uuid4().hex[:8])
     return path.read_text().strip()
 
 

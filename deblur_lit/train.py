@@ -18,12 +18,15 @@ from omegaconf import DictConfig, OmegaConf
 from deblur_lit import runs
 from deblur_lit.config import build, check, check_overrides, conf_dir, metrics_config, row_name, row_title
 from deblur_lit.devices import check_devices, check_single, lightning_node
+from deblur_lit.slurm import is_first_process, requeue
 
 if TYPE_CHECKING:
     from lightning import Trainer
 
     from deblur_lit.data.datamodule import DeblurDataModule
     from deblur_lit.module import DeblurModule
+
+MEETING_PLACE = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "RANK")  # of the processes of a run, in the environment
 
 
 def main() -> None:
@@ -63,7 +66,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     """
     check(cfg)
     folder = Path(cfg.run_dir)
-    first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # the others belong to its run
+    first = is_first_process()  # the others belong to its run
     with runs.lock(folder) if first else nullcontext():
         if keys := runs.mismatch(folder, cfg):
             raise ValueError(
@@ -138,7 +141,13 @@ def _trainer(cfg: DictConfig, datamodule: "DeblurDataModule", processes: int) ->
 
 
 def _fit(trainer: "Trainer", module: "DeblurModule", datamodule: "DeblurDataModule", folder: Path) -> None:
-    """Fit from last.ckpt where there is one."""
+    """Fit from last.ckpt where there is one.
+
+    Raises:
+        ValueError: if the processes of the run do not find each other: a port in use, a machine that never came.
+    """
+    import torch
+
     from deblur_lit.module import NonFiniteLossError
     from deblur_lit.networks.checkpoint import read_weights
 
@@ -153,9 +162,18 @@ def _fit(trainer: "Trainer", module: "DeblurModule", datamodule: "DeblurDataModu
         status = "success"
     except NonFiniteLossError as error:
         sys.exit(f"error: {error}")
+    except torch.distributed.DistError as error:
+        where = ", ".join(f"{name}={os.environ[name]}" for name in MEETING_PLACE if name in os.environ)
+        raise ValueError(
+            f"the {trainer.world_size} processes of the run ({trainer.num_nodes} machines) did not meet or lost each "
+            f"other; {where}: {str(error).splitlines()[0]}"
+        ) from error
     except SystemExit:
         if trainer.interrupted:
             print(f"interrupted; the same command continues from {last}", flush=True)
+            preempted = any(getattr(callback, "preempted", False) for callback in trainer.checkpoint_callbacks)
+            if preempted and is_first_process() and (said := requeue()):
+                print(said, flush=True)
             sys.exit(130)
         raise
     finally:

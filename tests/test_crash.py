@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 import torch
-from test_launcher import processes_of, wait_for
 from test_reproduce import write_gopro
+from toy import processes_of, wait_for
 
 from deblur_lit.report.__main__ import main as report
 
@@ -76,7 +76,8 @@ def results(folder: Path) -> dict[str, Any]:
     for path in folder.rglob("metrics.json"):
         record = json.loads(path.read_text())
         training = {key: value for key, value in record["training"].items() if key != "seconds"}
-        found[path.parent.name, record["row"]] = (record["scores"], training, record["config_hash"])
+        scores = {key: record["scores"]["gopro"][key] for key in ("psnr", "ssim", "per_image", "data_hash")}
+        found[path.parent.name, record["row"]] = (scores, training, record["config_hash"])
     assert report(["table2", "--data", "gopro", "--runs", str(folder / "runs")]) == 0
     with (folder / "runs/table2/gopro/table.csv").open() as file:
         rows = [{key: row[key] for key in row if key not in CLOCK} for row in csv.DictReader(file)]

@@ -4,207 +4,17 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hydra_plugins.deblur_lit_launcher import _guard, _process, _progress
 from omegaconf import OmegaConf
+from toy import RUNS, Run, Start, is_running, pids, processes_of, record, wait_for, wait_until_asleep
 
 from deblur_lit import runs
-
-PROGRAM = """
-import json, os, sys, time
-from pathlib import Path
-
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
-
-from deblur_lit import runs
-
-
-@hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "conf"), config_name="train")
-def main(cfg):
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    mode = cfg.ablation.mode
-    (folder / "environment.json").write_text(json.dumps(dict(os.environ)))
-    with (folder / "pids").open("a") as file:
-        print(os.getpid(), os.getpgid(0), file=file)
-    print("works in", os.getcwd())
-    print("step 1\\rstep 2", "\\N{FULL BLOCK}")
-    if mode == "crash":
-        sys.exit("the network exploded")
-    if mode == "meet":
-        while not all((folder.parent / f"seed{seed}/pids").exists() for seed in (0, 1)):
-            time.sleep(0.05)
-    if mode == "sleep" and not (folder / "last.ckpt").exists():
-        if os.fork() == 0:  # a rank of its own
-            with (folder / "pids").open("a") as file:
-                print(os.getpid(), os.getpgid(0), file=file)
-            time.sleep(60)
-        (folder / "last.ckpt").touch()
-        time.sleep(60)
-    with runs.lock(folder):
-        if keys := runs.mismatch(folder, cfg):
-            sys.exit(f"refused: {keys}")
-        runs.save_config(folder, cfg)
-        if mode != "forget":
-            resumed = (folder / "last.ckpt").exists()
-            config = OmegaConf.to_container(cfg, resolve=True)
-            record = {"schema": 1, "seed": cfg.seed, "resumed": resumed, "config": config}
-            runs.write_record(folder, record | {"config_hash": runs.config_hash(cfg)})
-
-
-if __name__ == "__main__":
-    main()
-"""
-
-CALLBACK = """
-import os
-
-from hydra.core.plugins import Plugins
-from hydra.experimental.callback import Callback
-
-
-class Results(Callback):
-    def on_multirun_start(self, config, **kwargs):
-        launcher = Plugins.instance().class_name_to_class[config.hydra.launcher._target_]
-        launch = launcher.launch
-
-        def launch_and_print(self, job_overrides, initial_job_idx):
-            jobs = launch(self, job_overrides, initial_job_idx)
-            for job in jobs:
-                print("returned", job.status.name, job.overrides, job.working_dir, job.return_value["seed"])
-            print("environment", sorted(name for name in os.environ if "RANK" in name or "DEBLUR" in name))
-            return jobs
-
-        launcher.launch = launch_and_print
-"""
-
-CONFIG = """
-defaults:
-  - ablation: baseline
-  - override /hydra/launcher: subprocess
-  - _self_
-study: table2
-data: {name: mini, root: /data, crop_size: 64}
-seed: 0
-note: plain
-hydra:
-  run: {dir: "runs/${study}/${data.name}/${hydra:runtime.choices.ablation}/seed${seed}"}
-  sweep: {dir: "runs/${study}", subdir: "${data.name}/${hydra:runtime.choices.ablation}/seed${seed}"}
-  launcher: {grace_seconds: 5}
-"""
 
 RESULTS = "+hydra.callbacks.results._target_=toy.results.Results"
-RUNS = Path("runs/table2/mini")
-Start = Callable[..., "subprocess.Popen[str]"]
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder with the program as package `toy`, its configuration, and an installed command `toy-train`."""
-    conf = tmp_path / "toy" / "conf"
-    (conf / "ablation").mkdir(parents=True)
-    (tmp_path / "toy" / "__init__.py").touch()
-    (tmp_path / "toy" / "train.py").write_text(PROGRAM)
-    (tmp_path / "toy" / "results.py").write_text(CALLBACK)
-    (conf / "train.yaml").write_text(CONFIG)
-    for name, mode in {
-        "baseline": "",
-        "dffm": "",
-        "crash": "crash",
-        "sleep": "sleep",
-        "forget": "forget",
-        "meet": "meet",
-        "msrm": "",
-        "dffm_msrm": "",
-    }.items():
-        (conf / "ablation" / f"{name}.yaml").write_text(f"mode: '{mode}'\nwidth: 8\n")
-    (tmp_path / "toy-train").write_text("import sys\nfrom toy.train import main\nsys.exit(main())\n")
-    return tmp_path
-
-
-@pytest.fixture
-def start(place: Path) -> Start:
-    """Start the program in its folder; interrupts reach it even where the tests run in the background."""
-    given = [path for path in [os.environ.get("PYTHONPATH")] if path]
-
-    def start(
-        *words: str, entry: tuple[str, ...] = ("-m", "toy.train"), extra: dict[str, str] | None = None
-    ) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, *entry, *words],
-            cwd=place,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(place), *given])} | (extra or {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
-        )
-
-    return start
-
-
-@pytest.fixture
-def run(start: Start) -> Run:
-    """Run the program to its end."""
-
-    def run(*words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-        with start(*words, **options) as process:
-            out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
-
-    return run
-
-
-def record(place: Path, row: str, seed: int = 0) -> dict[str, Any]:
-    return runs.read_record(place / RUNS / row / f"seed{seed}")
-
-
-def pids(folder: Path) -> list[tuple[int, int]]:
-    """Process and process group of each process that worked in a folder."""
-    pairs = [line.split() for line in (folder / "pids").read_text().splitlines()]
-    return [(int(pid), int(group)) for pid, group in pairs]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"  # a container without an init process leaves ended orphans in the table
-
-
-def processes_of(place: Path) -> list[int]:
-    """Every process that works in a folder: the sweep, its guard, its jobs and whatever they started."""
-    if sys.platform != "linux":
-        pytest.skip("only Linux tells where other processes work")
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        with suppress(OSError):
-            if (process / "cwd").readlink() == place and is_running(int(process.name)):
-                found.append(int(process.name))
-    return found
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"waited in vain for {what}")
-
-
-def wait_until_asleep(folder: Path) -> None:
-    wait_for(lambda: (folder / "last.ckpt").exists() and len(pids(folder)) == 2, f"a sleeping job in {folder}")
 
 
 @pytest.mark.parametrize("entry", [("-m", "toy.train"), ("toy/train.py",), ("toy-train",)])
@@ -522,7 +332,7 @@ def test_options_that_choose_the_configuration_reach_the_job(place: Path, run: R
 def test_hydra_lists_the_launcher_and_takes_it_by_name(place: Path, run: Run) -> None:
     assert "SubprocessLauncher" in run("--info", "plugins").stdout
     text = (place / "toy/conf/train.yaml").read_text().replace("  - override /hydra/launcher: subprocess\n", "")
-    (place / "toy/conf/train.yaml").write_text(text.replace("  launcher: {grace_seconds: 5}\n", ""))
+    (place / "toy/conf/train.yaml").write_text(text)
     done = run("-m", "seed=0", "hydra/launcher=subprocess", "hydra.launcher.grace_seconds=1")
     assert done.returncode == 0, done.stderr
     assert "1 jobs: 1 done" in done.stdout
