@@ -227,6 +227,15 @@ def test_the_record_says_what_the_numbers_depend_on(tiny: Compose) -> None:
         assert (Path(cfg.run_dir) / name).is_file()
 
 
+def test_the_plan_of_a_run_says_steps_crops_and_hours(tiny: Compose, capsys: pytest.CaptureFixture[str]) -> None:
+    halves = ["trainer.recipe_devices=2", "trainer.keep_global_batch=true"]
+    train(tiny("trainer.max_epochs=6", *halves))
+    said = capsys.readouterr().out
+    assert "plan: 12 steps of 2 crops (1 on each of 1 device, 2 batches added up), 24 crops seen in all\n" in said
+    # the clock starts behind the first of 24 batches and stops 10 later, in the sixth step
+    assert re.search(r"plan: about \S+ h for the 7 steps to come, without validation\n", said)
+
+
 def test_terms_and_scores_are_logged_one_by_one(tiny: Compose) -> None:
     cfg = tiny("trainer.log_every_n_steps=1")
     train(cfg)
