@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -57,13 +58,16 @@ def step_of(folder: Path) -> int:
 def kill(folder: Path, words: list[str], at: int, draw: random.Random) -> bool:
     """Start the sweep and kill it at about a step; return whether it was still running."""
     sweep = start(folder, words)
-    wait_for(lambda: step_of(folder) >= at or sweep.poll() is not None, f"step {at}")
-    time.sleep(draw.uniform(0, 0.1))
-    running = sweep.poll() is None
-    if running:
-        os.killpg(sweep.pid, signal.SIGKILL)
-        if draw.random() < 0.5:  # all at once, or the jobs by the guard that the sweep leaves behind
-            for pid in processes_of(folder):
+    try:
+        wait_for(lambda: step_of(folder) >= at or sweep.poll() is not None, f"step {at}", seconds=200)
+        time.sleep(draw.uniform(0, 0.1))
+    finally:
+        running = sweep.poll() is None
+        if running:
+            os.killpg(sweep.pid, signal.SIGKILL)
+    if running and draw.random() < 0.5:  # all at once, or the jobs by the guard that the sweep leaves behind
+        for pid in processes_of(folder):
+            with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     sweep.wait()
     wait_for(lambda: not processes_of(folder), "the end of every process of the sweep")

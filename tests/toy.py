@@ -134,8 +134,8 @@ def processes_of(place: Path) -> list[int]:
     return found
 
 
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    for _ in range(600):
+def wait_for(condition: Callable[[], object], what: str, seconds: int = 30) -> None:
+    for _ in range(20 * seconds):
         if condition():
             return
         time.sleep(0.05)
