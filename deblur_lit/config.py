@@ -4,14 +4,17 @@ import difflib
 import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, ValueType
+from hydra.core.plugins import Plugins
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
@@ -39,7 +42,7 @@ def stems(group: str) -> list[str]:
 
     Example:
         >>> stems("scheduler")
-        ['cosine', 'multistep']
+        ['cosine', 'cosine_warmup', 'multistep']
     """
     return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
@@ -76,13 +79,17 @@ def _compose(config_name: str, overrides: Sequence[str]) -> DictConfig:
 def check_overrides(config_name: str, overrides: Iterable[str]) -> None:
     """Refuse overrides that name no key, group or choice, with the nearest valid one.
 
-    Sweeps (`ablation=baseline,dffm`) are checked value by value. `+new=1`, `++any=1` and keys of `hydra` are
-    left to Hydra.
+    Sweeps (`ablation=baseline,dffm`) are checked value by value. `+new=1`, `++any=1` and keys of `hydra`
+    other than its launcher are left to Hydra.
 
     Raises:
         ValueError: naming the override at fault.
     """
-    parsed = [override for override in map(_parse, overrides) if not override.is_hydra_override()]
+    given = [_parse(text) for text in overrides]
+    for override in given:
+        if override.key_or_group == "hydra/launcher":
+            _check_launcher(override)
+    parsed = [override for override in given if not override.is_hydra_override()]
     for override in parsed:
         key = override.key_or_group
         if _is_group(key) and not override.is_delete():
@@ -193,7 +200,8 @@ def _run_id(run_dir: str) -> str:
     path = Path(run_dir) / "run_id"
     if not path.is_file():
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(uuid.uuid4().hex[:8])
+        with suppress(FileExistsError), path.open("x") as file:  # another process of the run may be faster
+            file.write(uuid.uuid4().hex[:8])
     return path.read_text().strip()
 
 
@@ -209,6 +217,14 @@ def _parse(text: str) -> Override:
         return OverridesParser.create().parse_override(text)
     except Exception as error:
         raise ValueError(f"{text!r} is no override (key=value): {error}") from None
+
+
+def _check_launcher(override: Override) -> None:
+    Plugins.instance()  # each launcher that is installed stores its configuration
+    names = [name.removesuffix(".yaml") for name in ConfigStore.instance().list("hydra/launcher")]
+    for name in map(str, _values(override)):
+        if name not in names:
+            raise ValueError(f"hydra/launcher={name}: no such launcher is installed{_nearest(name, names)}")
 
 
 def _is_group(key: str) -> bool:

@@ -84,8 +84,9 @@ class DeblurModule(LightningModule):
                 "The last checkpoint is from before; try a lower optimizer.lr, trainer.gradient_clip_val=1.0 "
                 "or trainer.precision=32-true."
             )
-        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()})
-        self.log("train/loss", total.detach(), prog_bar=True)
+        # The mean over devices: the curve of one device's share would change with their number.
+        self.log_dict({f"train/{name}": term.detach() for name, term in terms.items()}, sync_dist=True)
+        self.log("train/loss", total.detach(), prog_bar=True, sync_dist=True)
         return total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> Tensor:

@@ -26,7 +26,10 @@ TRAINED = {
 }
 RECIPE = {"mini": "mini", "gopro": "paper"}  # conf/experiment
 PROBE_STEPS = {"cuda": 5, "cpu": 2}  # of them the first warms up; the full network takes seconds a step on a CPU
-HARDWARE = {f"trainer.{key}" for key in ("accelerator", "devices", "num_nodes", "strategy")}
+HARDWARE = {
+    f"trainer.{key}"
+    for key in ("accelerator", "devices", "num_nodes", "strategy", "recipe_devices", "keep_global_batch")
+}
 CHECKPOINTS_KEPT = 2  # last.ckpt and best.ckpt, of weights and Adam's two moments
 
 
@@ -195,18 +198,19 @@ def _origin(folder: Path) -> Path:
 def _cost(options: Options, rows: Sequence[str]) -> str:
     seeds = len(options.seeds.split(","))
     hours, size = 0.0, 0.0
-    device = ""
+    device, steps, crops = "", 0, 0
     for row in rows:
         cfg = compose("train", [choice_of(row), f"experiment={RECIPE[options.data]}", *options.overrides])
         seconds, parameters, device = probe(cfg)
         steps = cfg.trainer.max_epochs * -(-2103 // cfg.data.batch_size)
+        crops = cfg.trainer.max_epochs * 2103
         hours += seeds * steps * seconds / 3600
         size += seeds * CHECKPOINTS_KEPT * 3 * 4 * parameters / 2**30
     free = shutil.disk_usage(options.base).free / 2**30
     kind = "GPU-hours" if device != "cpu" else "hours on this CPU, where it is refused"
     return (
-        f"  to train {', '.join(rows)}: about {hours:.0f} {kind} ({seeds} seed(s), "
-        f"probed {PROBE_STEPS['cpu' if device == 'cpu' else 'cuda']} steps on {device}), "
+        f"  to train {', '.join(rows)}: {steps} steps and {crops} images seen each, about {hours:.0f} {kind} "
+        f"({seeds} seed(s), probed {PROBE_STEPS['cpu' if device == 'cpu' else 'cuda']} steps on {device}), "
         f"checkpoints {size:.1f} GiB of {free:.0f} GiB free"
     )
 

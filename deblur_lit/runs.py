@@ -39,6 +39,7 @@ IGNORED = (
     "logger",
     "logger.*",
     "callbacks.progress*",
+    "callbacks.plan*",
     "callbacks.images*",
     "callbacks.timer*",
     "callbacks.last.every_n_steps",

@@ -11,16 +11,22 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks the package index for a newer version
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from deblur_lit import runs
 from deblur_lit.config import build, check, check_overrides, conf_dir, metrics_config, row_name, row_title
+from deblur_lit.devices import check_devices, check_single, lightning_node
+from deblur_lit.slurm import is_first_process, requeue
 
 if TYPE_CHECKING:
     from lightning import Trainer
 
     from deblur_lit.data.datamodule import DeblurDataModule
     from deblur_lit.module import DeblurModule
+
+MEETING_PLACE = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK", "RANK")  # of the processes of a run, in the environment
 
 
 def main() -> None:
@@ -34,7 +40,10 @@ def main() -> None:
 
 @hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="train")
 def _application(cfg: DictConfig) -> float | None:
+    hydra_config = HydraConfig.get()
     try:
+        if hydra_config.mode is RunMode.MULTIRUN:  # in the process of the sweep itself
+            check_single(cfg.trainer, hydra_config.runtime.choices["hydra/launcher"])
         record = train(cfg)
     except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
@@ -57,7 +66,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
     """
     check(cfg)
     folder = Path(cfg.run_dir)
-    first = int(os.environ.get("LOCAL_RANK", "0")) == 0  # the others belong to its run
+    first = is_first_process()  # the others belong to its run
     with runs.lock(folder) if first else nullcontext():
         if keys := runs.mismatch(folder, cfg):
             raise ValueError(
@@ -73,6 +82,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
 
 
 def _run(cfg: DictConfig, folder: Path) -> dict[str, Any]:
+    processes = check_devices(cfg.trainer, cfg.data.batch_size)
     import lightning  # here, because an error above should not wait for it
     import torch
 
@@ -81,7 +91,7 @@ def _run(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule: DeblurDataModule = build(cfg.data.module)
     module: DeblurModule = build(cfg.module)
-    trainer = _trainer(cfg, datamodule)
+    trainer = _trainer(cfg, datamodule, processes)
     _fit(trainer, module, datamodule, folder)
     if not trainer.is_global_zero:
         return {}
@@ -110,7 +120,7 @@ def _quiet() -> None:
         warnings.filterwarnings("ignore", text)
 
 
-def _trainer(cfg: DictConfig, datamodule: "DeblurDataModule") -> "Trainer":
+def _trainer(cfg: DictConfig, datamodule: "DeblurDataModule", processes: int) -> "Trainer":
     from deblur_lit import provenance
 
     nodes = {name: node for name, node in cfg.callbacks.items() if node is not None}
@@ -126,11 +136,18 @@ def _trainer(cfg: DictConfig, datamodule: "DeblurDataModule") -> "Trainer":
             f"wandb: no account here, so offline; `wandb sync {cfg.run_dir}/wandb/offline-run-*` uploads",
             flush=True,
         )
-    return build(cfg.trainer, {"callbacks": [build(node) for node in nodes.values()], "logger": loggers})
+    node = lightning_node(cfg.trainer, processes)
+    return build(node, {"callbacks": [build(node) for node in nodes.values()], "logger": loggers})
 
 
 def _fit(trainer: "Trainer", module: "DeblurModule", datamodule: "DeblurDataModule", folder: Path) -> None:
-    """Fit from last.ckpt where there is one."""
+    """Fit from last.ckpt where there is one.
+
+    Raises:
+        ValueError: if the processes of the run do not find each other: a port in use, a machine that never came.
+    """
+    import torch
+
     from deblur_lit.module import NonFiniteLossError
     from deblur_lit.networks.checkpoint import read_weights
 
@@ -145,9 +162,18 @@ def _fit(trainer: "Trainer", module: "DeblurModule", datamodule: "DeblurDataModu
         status = "success"
     except NonFiniteLossError as error:
         sys.exit(f"error: {error}")
+    except torch.distributed.DistError as error:
+        where = ", ".join(f"{name}={os.environ[name]}" for name in MEETING_PLACE if name in os.environ)
+        raise ValueError(
+            f"the {trainer.world_size} processes of the run ({trainer.num_nodes} machines) did not meet or lost each "
+            f"other; {where}: {str(error).splitlines()[0]}"
+        ) from error
     except SystemExit:
         if trainer.interrupted:
             print(f"interrupted; the same command continues from {last}", flush=True)
+            preempted = any(getattr(callback, "preempted", False) for callback in trainer.checkpoint_callbacks)
+            if preempted and is_first_process() and (said := requeue()):
+                print(said, flush=True)
             sys.exit(130)
         raise
     finally:

@@ -61,7 +61,9 @@ def test_a_typo_in_a_key_that_a_choice_brings_is_answered_too() -> None:
 def test_a_word_like_no_other_is_answered_with_the_valid_ones() -> None:
     with pytest.raises(ValueError, match=r"there is no conf/trainer/xyzzy\.yaml; valid are cpu, ddp, "):
         compose("train", ["trainer=xyzzy"])
-    with pytest.raises(ValueError, match=r"there is no conf/experiment/null\.yaml; valid are mini, paper, smoke"):
+    with pytest.raises(
+        ValueError, match=r"there is no conf/experiment/null\.yaml; valid are mini, paper, paper_8gpu, smoke"
+    ):
         compose("train", ["experiment=null"])
 
 

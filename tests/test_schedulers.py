@@ -8,7 +8,7 @@ import torch
 from torch.optim import SGD, Optimizer
 
 from deblur_lit.config import build, compose
-from deblur_lit.schedulers import cosine, multistep
+from deblur_lit.schedulers import cosine, cosine_warmup, multistep
 
 
 def rates(optimizer: Optimizer, schedule: torch.optim.lr_scheduler.LRScheduler, steps: int) -> list[float]:
@@ -41,7 +41,21 @@ def test_multistep_halves_after_each_part(optimizer: Optimizer, steps: int, part
     assert found == pytest.approx([1e-4 * 0.5 ** (step // part) for step in range(steps + 1)])
 
 
-@pytest.mark.parametrize(("name", "last"), [("cosine", 1e-6), ("multistep", 1e-4 / 2**6)])
+def test_a_warm_up_rises_evenly_and_falls_as_the_cosine_of_the_rest(optimizer: Optimizer) -> None:
+    found = rates(optimizer, cosine_warmup(optimizer, 50, eta_min=1e-6, warmup=0.2), 50)
+    assert found[:11] == pytest.approx([1e-4 * (step + 1) / 11 for step in range(11)])
+    assert all(before > after for before, after in pairwise(found[10:]))
+    assert found[30] == pytest.approx((1e-4 + 1e-6) / 2)
+    assert found[-1] == pytest.approx(1e-6)
+
+
+@pytest.mark.parametrize(("steps", "warmup"), [(50, 1.0), (50, -0.1), (1, 0.1)])
+def test_a_warm_up_that_is_no_part_of_the_run_is_refused(optimizer: Optimizer, steps: int, warmup: float) -> None:
+    with pytest.raises(ValueError, match=rf"scheduler\.warmup={warmup} of {steps} steps"):
+        cosine_warmup(optimizer, steps, eta_min=1e-6, warmup=warmup)
+
+
+@pytest.mark.parametrize(("name", "last"), [("cosine", 1e-6), ("cosine_warmup", 1e-6), ("multistep", 1e-4 / 2**6)])
 def test_the_yaml_gives_the_schedule_of_its_comment(optimizer: Optimizer, name: str, last: float) -> None:
     schedule = build(compose("train", [f"scheduler={name}"]).scheduler)
     assert rates(optimizer, schedule(optimizer, 60), 60)[-1] == pytest.approx(last)

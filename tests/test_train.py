@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from omegaconf import DictConfig
 from deblur_lit.config import compose
 from deblur_lit.data.images import write_png
 from deblur_lit.networks.checkpoint import read_weights
+from deblur_lit.slurm import is_first_process, requeue
 from deblur_lit.train import train
 
 Compose = Callable[..., DictConfig]
@@ -30,7 +32,7 @@ class Meddler(Callback):
     def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
         if trainer.global_step == ACT_AT.get("signal"):
             del ACT_AT["signal"]
-            os.kill(os.getpid(), signal.SIGINT)
+            os.kill(os.getpid(), ACT_AT.get("number", signal.SIGINT))
         if trainer.global_step == ACT_AT.get("nan"):
             next(pl_module.network.parameters()).data.fill_(float("nan"))
 
@@ -134,6 +136,57 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tiny: Compose, ov
     assert again["training"]["steps"] == record["training"]["steps"] == 6
 
 
+@pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
+def test_a_preempted_run_writes_its_checkpoint_and_goes_back_into_the_queue(
+    tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int
+) -> None:
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text(f"#!/bin/sh\necho $@ >> {tmp_path}/said\n")
+    scontrol.chmod(0o700)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    cfg = tiny()
+    ACT_AT.update(signal=3, number=number)
+    with pytest.raises(SystemExit) as stop:
+        train(cfg)
+    assert stop.value.code == 130
+    assert checkpoint(cfg.run_dir)["global_step"] == 4
+    assert (tmp_path / "said").read_text() == "requeue 12\n"
+    assert "job 12 is in the queue again" in capsys.readouterr().out
+    assert train(cfg)["training"]["steps"] == 6
+
+
+def test_a_run_that_submitit_started_leaves_the_queue_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert requeue() is None
+    monkeypatch.setenv("SLURM_JOB_ID", "12")
+    monkeypatch.setenv("PATH", "")
+    assert str(requeue()).startswith("job 12 could not be put back into the queue: ")
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "3")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "7")
+    assert str(requeue()).startswith("job 3_7 ")
+    monkeypatch.setenv("SUBMITIT_EXECUTOR", "slurm")
+    assert requeue() is None
+
+
+@pytest.mark.parametrize("name", ["RANK", "NODE_RANK", "LOCAL_RANK", "SLURM_PROCID", "GROUP_RANK"])
+def test_one_process_of_a_run_is_the_first(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "0")
+    assert is_first_process()
+    monkeypatch.setenv(name, "1")
+    assert not is_first_process()
+
+
+def test_a_port_in_use_is_named(tiny: Compose, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for name, value in {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "LOCAL_RANK": "0"}.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(ValueError, match=rf"2 processes .* MASTER_PORT={port}.*: .*{port}"):
+            train(tiny("trainer=ddp_cpu"))
+
+
 def test_a_finished_run_is_not_trained_again(tiny: Compose, capsys: pytest.CaptureFixture[str]) -> None:
     record = train(tiny("trainer.max_epochs=1"))
     before = (Path(tiny().run_dir) / "last.ckpt").stat().st_mtime_ns
@@ -172,6 +225,15 @@ def test_the_record_says_what_the_numbers_depend_on(tiny: Compose) -> None:
     assert {"torch", "lightning", "python"} <= record["versions"].keys()
     for name in ("test.png", "validation.png", "config.yaml"):
         assert (Path(cfg.run_dir) / name).is_file()
+
+
+def test_the_plan_of_a_run_says_steps_crops_and_hours(tiny: Compose, capsys: pytest.CaptureFixture[str]) -> None:
+    halves = ["trainer.recipe_devices=2", "trainer.keep_global_batch=true"]
+    train(tiny("trainer.max_epochs=6", *halves))
+    said = capsys.readouterr().out
+    assert "plan: 12 steps of 2 crops (1 on each of 1 device, 2 batches added up), 24 crops seen in all\n" in said
+    # the clock starts behind the first of 24 batches and stops 10 later, in the sixth step
+    assert re.search(r"plan: about \S+ h for the 7 steps to come, without validation\n", said)
 
 
 def test_terms_and_scores_are_logged_one_by_one(tiny: Compose) -> None:

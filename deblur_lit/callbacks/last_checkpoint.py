@@ -13,13 +13,15 @@ from lightning.pytorch.callbacks import Checkpoint
 
 from deblur_lit import runs
 
+PREEMPTION = (signal.SIGUSR1, signal.SIGUSR2)
+
 
 class LastCheckpoint(Checkpoint):  # Lightning calls this kind last, when all others have their state
-    """Keep `last.ckpt` and stop cleanly on Ctrl-C or SIGTERM.
+    """Keep `last.ckpt` and stop cleanly on Ctrl-C, SIGTERM, and what SLURM sends before it takes a machine away.
 
     The checkpoint also holds the state of the random number generators, so that a resumed run continues as the
-    uninterrupted one. On a signal the running step is finished, the checkpoint written, and training left with
-    KeyboardInterrupt.
+    uninterrupted one. On a signal to any process of the run all of them finish the running step, write the
+    checkpoint, and leave training with KeyboardInterrupt.
 
     Args:
         folder: where last.ckpt goes.
@@ -36,17 +38,24 @@ class LastCheckpoint(Checkpoint):  # Lightning calls this kind last, when all ot
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Take over the signals, so that a step is never cut in two."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, *PREEMPTION):
             try:
                 self._before[number] = signal.signal(number, self._on_signal)
             except ValueError:  # not the main thread: the caller handles signals
                 return
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
-        if self._signal is not None:  # asked twice: do not wait for the step
-            raise KeyboardInterrupt
+        if self._signal is not None:
+            if number in PREEMPTION:  # which comes from the queue and from whoever started us
+                return
+            raise KeyboardInterrupt  # asked twice: do not wait for the step
         self._signal = number
         print(f"\n{signal.Signals(number).name}: finishing this step, then writing {self.path}", flush=True)
+
+    @property
+    def preempted(self) -> bool:
+        """Whether training was left because the queue wants the machine back."""
+        return self._signal in PREEMPTION
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Continue the random numbers where the checkpoint left them."""
@@ -58,11 +67,16 @@ class LastCheckpoint(Checkpoint):  # Lightning calls this kind last, when all ot
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Save every n steps, and before leaving on a signal."""
+        if (batch_idx + 1) % trainer.accumulate_grad_batches:
+            return  # between two batches of one step: a checkpoint would lack the gradient of the first
         step = trainer.global_step
         due = step != self._saved_step and step % self.every_n_steps == 0
-        if due or self._signal is not None:
+        stopped = self._signal is not None
+        if trainer.world_size > 1:  # at the same step, or one would wait in its checkpoint for the others
+            stopped = trainer.strategy.reduce_boolean_decision(stopped, all=False)
+        if due or stopped:
             self._save(trainer)
-        if self._signal is not None:
+        if stopped:
             raise KeyboardInterrupt
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -25,17 +25,17 @@ class Speed:
 
     def __init__(self) -> None:
         self._last: float | None = None
-        self._seconds_per_step = 0.0
+        self._seconds_per_batch = 0.0
         self.images_per_second = 0.0
 
     def step(self, images: int) -> None:
-        """Count one step of `images` images."""
+        """Count one batch of `images` images."""
         now = time.perf_counter()
         if self._last is not None:
             seconds = now - self._last
-            past = SMOOTHING if self._seconds_per_step else 0.0
-            self._seconds_per_step = past * self._seconds_per_step + (1 - past) * seconds
-            self.images_per_second = images / self._seconds_per_step
+            past = SMOOTHING if self._seconds_per_batch else 0.0
+            self._seconds_per_batch = past * self._seconds_per_batch + (1 - past) * seconds
+            self.images_per_second = images / self._seconds_per_batch
         self._last = now
 
     def pause(self) -> None:
@@ -45,7 +45,7 @@ class Speed:
     def left(self, trainer: Trainer) -> str:
         """Return the estimated rest of the training as h:mm:ss."""
         steps = max(0, int(trainer.estimated_stepping_batches) - trainer.global_step)
-        return str(timedelta(seconds=round(steps * self._seconds_per_step)))
+        return str(timedelta(seconds=round(steps * trainer.accumulate_grad_batches * self._seconds_per_batch)))
 
 
 def _images(trainer: Trainer, batch: Any) -> int:

@@ -187,8 +187,9 @@ class DeblurDataModule(LightningDataModule):
         """Return this device's share of the training crops, in the order of (seed, epoch)."""
         if self._rank()[0] == 0:
             self._recommend_cache()
+        accumulate = self.trainer.accumulate_grad_batches if self.trainer else 1
         crops = Crops(self.train_pairs, self.crop_size, self.augment, self.seed)
-        loader = ResumableLoader(crops, self._sampler(*self._rank()), collate, self.num_workers)
+        loader = ResumableLoader(crops, self._sampler(*self._rank(), accumulate), collate, self.num_workers)
         if self._place:
             loader.load_state_dict(self._place)
         self._train_loader = loader
@@ -263,9 +264,9 @@ class DeblurDataModule(LightningDataModule):
                 flush=True,
             )
 
-    def _sampler(self, rank: int, world_size: int) -> EpochBatchSampler:
+    def _sampler(self, rank: int, world_size: int, accumulate: int = 1) -> EpochBatchSampler:
         length = len(self.train_pairs)
-        return EpochBatchSampler(length, self.batch_size, self.seed, rank, world_size, self.repeat)
+        return EpochBatchSampler(length, self.batch_size, self.seed, rank, world_size, self.repeat, accumulate)
 
     def _frames(self, pairs: PairList) -> Loader:
         """Return every R-th frame from r on, for rank r of R; padded, a frame would count twice."""

@@ -31,6 +31,7 @@ class EpochBatchSampler:
     Rank r takes the r-th slice of every global batch, so the order does not depend on the number of ranks.
     The last batch is as small as it comes out (526 batches for 2103 pairs at batch 4); where its size is no
     multiple of `world_size`, its first samples are repeated until it is, since every rank needs its share.
+    Where batches are accumulated, one rank plays several: it gets their shares one after another.
 
     Args:
         length: of the data set.
@@ -39,9 +40,10 @@ class EpochBatchSampler:
         rank: of this process.
         world_size: number of ranks.
         repeat: passes over the data in one epoch: `index` runs up to `length * repeat`.
+        accumulate: shares of this rank in every batch, each of them handed out as a batch.
 
     Raises:
-        ValueError: if `batch_size` is no multiple of `world_size`.
+        ValueError: if `batch_size` is no multiple of `world_size * accumulate`.
 
     Example:
         >>> sampler = EpochBatchSampler(length=5, batch_size=2, seed=0)
@@ -51,18 +53,27 @@ class EpochBatchSampler:
     """
 
     def __init__(
-        self, length: int, batch_size: int, seed: int, rank: int = 0, world_size: int = 1, repeat: int = 1
+        self,
+        length: int,
+        batch_size: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        repeat: int = 1,
+        accumulate: int = 1,
     ) -> None:
-        if batch_size < 1 or batch_size % world_size:
+        shares = world_size * accumulate
+        if batch_size < 1 or batch_size % shares:
             raise ValueError(
                 f"data.batch_size={batch_size} counts the crops of all devices and does not divide among "
-                f"{world_size}; choose a multiple of {world_size}, or another number of devices"
+                f"{shares}; choose a multiple of {shares}, or another number of devices"
             )
         self.length = length * repeat
         self.batch_size = batch_size
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.accumulate = accumulate
         self.epoch = 0
         self.start = 0  # batches of this epoch that a resumed run has behind it
 
@@ -71,19 +82,20 @@ class EpochBatchSampler:
         self.epoch = epoch
 
     def __len__(self) -> int:
-        return math.ceil(self.length / self.batch_size)
+        return math.ceil(self.length / self.batch_size) * self.accumulate
 
     def __iter__(self) -> Iterator[list[Key]]:
         # A spawn key of its own: without it the order would share its stream with the crop of (epoch, 0).
         stream = np.random.SeedSequence([self.seed, self.epoch], spawn_key=(0,))
         order = np.random.default_rng(stream).permutation(self.length).tolist()
         # A list and no generator, since workers ask ahead while `epoch` and `start` may already move on.
-        return iter([self._share(order, batch) for batch in range(self.start, len(self))])
+        return iter([self._share(order, *divmod(part, self.accumulate)) for part in range(self.start, len(self))])
 
-    def _share(self, order: list[int], batch: int) -> list[Key]:
+    def _share(self, order: list[int], batch: int, turn: int) -> list[Key]:
         indices = order[batch * self.batch_size : (batch + 1) * self.batch_size]
-        share = math.ceil(len(indices) / self.world_size)
-        positions = range(self.rank * share, (self.rank + 1) * share)
+        share = math.ceil(len(indices) / (self.world_size * self.accumulate))
+        first = (turn * self.world_size + self.rank) * share
+        positions = range(first, first + share)
         return [(self.epoch, indices[position % len(indices)]) for position in positions]
 
 
@@ -177,7 +189,8 @@ class ResumableLoader(Loader):
             ValueError: if the data, the batch size or the seed differ from those of the checkpoint.
         """
         here = self._order()
-        differing = [f"{key} {state[key]} there, {here[key]} here" for key in here if state[key] != here[key]]
+        there = {"accumulate": 1, **state}  # older checkpoints do not say
+        differing = [f"{key} {there[key]} there, {here[key]} here" for key in here if there[key] != here[key]]
         if differing:
             raise ValueError(
                 f"the checkpoint was taken with another order of samples ({'; '.join(differing)}): "
@@ -188,7 +201,12 @@ class ResumableLoader(Loader):
 
     def _order(self) -> dict[str, int]:
         sampler = self.sampler
-        return {"images_per_epoch": sampler.length, "batch_size": sampler.batch_size, "seed": sampler.seed}
+        return {
+            "images_per_epoch": sampler.length,
+            "batch_size": sampler.batch_size,
+            "accumulate": sampler.accumulate,
+            "seed": sampler.seed,
+        }
 
 
 def _use_one_thread(worker: int) -> None:

@@ -145,6 +145,11 @@ def job_environment(parent: Mapping[str, str], folder: Path) -> dict[str, str]:
     return kept | {"PYTHONUNBUFFERED": "1", runs.LOCK_HELD: str(folder.resolve())}
 
 
+def mark(folder: Path) -> str:
+    """The entry of a job's environment that no other job has."""
+    return f"{runs.LOCK_HELD}={folder.resolve()}"
+
+
 def _start(task_module: str) -> list[str]:
     """How this program was started, up to the overrides, with the options that choose the configuration."""
     main = sys.modules["__main__"]

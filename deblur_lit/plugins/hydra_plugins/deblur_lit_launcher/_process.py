@@ -1,4 +1,4 @@
-"""One child process: started in a group of its own, followed line by line, ended with all that it started."""
+"""Child processes: each started in a group of its own, followed line by line, ended with all that it started."""
 
 import ctypes
 import os
@@ -14,8 +14,10 @@ from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any
 
+from hydra_plugins.deblur_lit_launcher._guard import Guard, kill_job
+
 POLL_SECONDS = 0.1  # how late an ended child or a signal is seen
-PIPE_SECONDS = 2.0  # what a process that left the group may hold the output pipe open after the child's end
+PIPE_SECONDS = 2.0  # what a process that cannot be killed may hold the output pipe open after the child's end
 PR_SET_PDEATHSIG = 1  # from <linux/prctl.h>
 
 
@@ -45,60 +47,82 @@ class StopSignals:
         self.received.append(signal.Signals(number))
 
 
-def run_child(
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    log: Path,
-    show: Callable[[str], None],
-    stop: StopSignals,
-    grace_seconds: float,
-) -> int:
-    """Run a command to its end and return its exit status, negative for a signal.
+class Child:
+    """A started command with all processes that it starts.
 
     Args:
         command: words of the command.
         environment: all of its environment variables.
+        mark: the one of them, `NAME=value`, that no process of another child has.
         log: file to which the command and what it prints are appended.
         show: called with each line that it prints, without the line end.
-        stop: signals seen so far; the first interrupts the child's group, the second kills it.
-        grace_seconds: how long the group has to end after the interrupt.
+        guard: ends the child if this process is killed.
 
     Raises:
         OSError: if the log cannot be written or the command not be started.
     """
-    prepare = _preparation()
-    with log.open("ab", buffering=0) as file:
-        file.write(f"$ {shlex.join(command)}\n".encode())
-        with subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            preexec_fn=prepare,
-        ) as process:
-            assert process.stdout is not None
-            output = _Output(process.stdout.fileno(), file.write, show)
-            try:
-                _follow(process, output, stop, grace_seconds)
-            finally:
-                with suppress(ProcessLookupError, PermissionError):  # nothing of the group is left
-                    os.killpg(process.pid, signal.SIGKILL)
-            output.drain()
-    return process.returncode
+
+    def __init__(
+        self,
+        command: Sequence[str],
+        environment: Mapping[str, str],
+        mark: str,
+        log: Path,
+        show: Callable[[str], None],
+        guard: Guard,
+    ) -> None:
+        self._mark, self._guard = mark, guard
+        self._file = log.open("ab", buffering=0)
+        try:
+            self._file.write(f"$ {shlex.join(command)}\n".encode())
+            self.process = subprocess.Popen(
+                command,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                preexec_fn=_preparation(),
+            )
+        except OSError:
+            self._file.close()
+            raise
+        guard.start(self.process.pid, mark)
+        assert self.process.stdout is not None
+        self.output = Output(self.process.stdout.fileno(), self._file.write, show)
+
+    def interrupt(self) -> None:
+        """Ask the whole group to end."""
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGINT)
+
+    def end(self) -> int:
+        """Kill what is left, pass on the last output and return the exit status, negative for a signal."""
+        ended = self.process.poll()  # before the kill, which would replace the status of an ended child
+        kill_job(self.process.pid, self._mark)
+        self._guard.end(self.process.pid)
+        self.output.drain()
+        status = self.process.wait() if ended is None else ended
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+        self._file.close()
+        return status
 
 
-def _follow(process: "subprocess.Popen[bytes]", output: "_Output", stop: StopSignals, grace_seconds: float) -> None:
-    """Return when the child has ended or must be killed."""
-    deadline = None
-    while process.poll() is None:
-        output.pump()
-        if stop.received and deadline is None:
-            os.killpg(process.pid, signal.SIGINT)
-            deadline = time.monotonic() + grace_seconds
-        if deadline is not None and (len(stop.received) > 1 or time.monotonic() > deadline):
-            return
+def wait_for_output(children: Sequence[Child]) -> None:
+    """Pass on what the children print, waiting a moment for it."""
+    ready = wait([child.output for child in children if child.output.open])
+    for output in ready:
+        output.read()
+
+
+def wait(outputs: Sequence["Output"]) -> list["Output"]:
+    """Return the outputs that have something to read, after a moment none."""
+    if not outputs:
+        time.sleep(POLL_SECONDS)
+        return []
+    readable = select.select([output.pipe for output in outputs], [], [], POLL_SECONDS)[0]
+    return [output for output in outputs if output.pipe in readable]
 
 
 def _preparation() -> Callable[[], None]:
@@ -108,12 +132,12 @@ def _preparation() -> Callable[[], None]:
     def prepare() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         if prctl is not None:
-            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+            prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # for the moment before the guard knows of it
 
     return prepare
 
 
-class _Output:
+class Output:
     """What a child prints: bytes to a file as they come, lines to `show`."""
 
     def __init__(self, pipe: int, write: Callable[[bytes], Any], show: Callable[[str], None]) -> None:
@@ -121,26 +145,21 @@ class _Output:
         self.line = b""
         self.open = True
 
-    def pump(self, seconds: float = POLL_SECONDS) -> bool:
-        """Wait for output and pass it on; whether there was any."""
-        if not self.open:
-            time.sleep(seconds)
-            return False
-        if not select.select([self.pipe], [], [], seconds)[0]:
-            return False
+    def read(self) -> None:
+        """Pass on what is there; blocks where there is nothing."""
         data = os.read(self.pipe, 1 << 16)
         self.open = bool(data)
         self.write(data)
         *lines, self.line = (self.line + data).split(b"\n")
         for line in lines:
             self._show(line)
-        return self.open
 
     def drain(self) -> None:
-        """Pass on what is left, without waiting for a process outside the group that holds the pipe."""
+        """Pass on what is left, without waiting for a process that holds the pipe."""
         deadline = time.monotonic() + PIPE_SECONDS
         while self.open and time.monotonic() < deadline:
-            self.pump()
+            if wait([self]):
+                self.read()
         if self.line:
             self._show(self.line)
 

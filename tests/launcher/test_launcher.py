@@ -4,187 +4,17 @@ import io
 import json
 import os
 import signal
-import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from hydra_plugins.deblur_lit_launcher import _process, _sweep
+from hydra_plugins.deblur_lit_launcher import _guard, _process, _progress
 from omegaconf import OmegaConf
+from toy import RUNS, Run, Start, is_running, pids, processes_of, record, wait_for, wait_until_asleep
 
 from deblur_lit import runs
-
-PROGRAM = """
-import json, os, sys, time
-from pathlib import Path
-
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
-
-from deblur_lit import runs
-
-
-@hydra.main(version_base="1.3", config_path=str(Path(__file__).parent / "conf"), config_name="train")
-def main(cfg):
-    folder = Path(HydraConfig.get().runtime.output_dir)
-    mode = cfg.ablation.mode
-    (folder / "environment.json").write_text(json.dumps(dict(os.environ)))
-    with (folder / "pids").open("a") as file:
-        print(os.getpid(), os.getpgid(0), file=file)
-    print("works in", os.getcwd())
-    print("step 1\\rstep 2", "\\N{FULL BLOCK}")
-    if mode == "crash":
-        sys.exit("the network exploded")
-    if mode == "sleep" and not (folder / "last.ckpt").exists():
-        if os.fork() == 0:  # a rank of its own
-            with (folder / "pids").open("a") as file:
-                print(os.getpid(), os.getpgid(0), file=file)
-            time.sleep(60)
-        (folder / "last.ckpt").touch()
-        time.sleep(60)
-    with runs.lock(folder):
-        if keys := runs.mismatch(folder, cfg):
-            sys.exit(f"refused: {keys}")
-        runs.save_config(folder, cfg)
-        if mode != "forget":
-            resumed = (folder / "last.ckpt").exists()
-            config = OmegaConf.to_container(cfg, resolve=True)
-            record = {"schema": 1, "seed": cfg.seed, "resumed": resumed, "config": config}
-            runs.write_record(folder, record | {"config_hash": runs.config_hash(cfg)})
-
-
-if __name__ == "__main__":
-    main()
-"""
-
-CALLBACK = """
-import os
-
-from hydra.core.plugins import Plugins
-from hydra.experimental.callback import Callback
-
-
-class Results(Callback):
-    def on_multirun_start(self, config, **kwargs):
-        launcher = Plugins.instance().class_name_to_class[config.hydra.launcher._target_]
-        launch = launcher.launch
-
-        def launch_and_print(self, job_overrides, initial_job_idx):
-            jobs = launch(self, job_overrides, initial_job_idx)
-            for job in jobs:
-                print("returned", job.status.name, job.overrides, job.working_dir, job.return_value["seed"])
-            print("environment", sorted(name for name in os.environ if "RANK" in name or "DEBLUR" in name))
-            return jobs
-
-        launcher.launch = launch_and_print
-"""
-
-CONFIG = """
-defaults:
-  - ablation: baseline
-  - override /hydra/launcher: subprocess
-  - _self_
-study: table2
-data: {name: mini, root: /data, crop_size: 64}
-seed: 0
-note: plain
-hydra:
-  run: {dir: "runs/${study}/${data.name}/${hydra:runtime.choices.ablation}/seed${seed}"}
-  sweep: {dir: "runs/${study}", subdir: "${data.name}/${hydra:runtime.choices.ablation}/seed${seed}"}
-  launcher: {grace_seconds: 5}
-"""
 
 RESULTS = "+hydra.callbacks.results._target_=toy.results.Results"
-RUNS = Path("runs/table2/mini")
-Start = Callable[..., "subprocess.Popen[str]"]
-Run = Callable[..., "subprocess.CompletedProcess[str]"]
-
-
-@pytest.fixture
-def place(tmp_path: Path) -> Path:
-    """A folder with the program as package `toy`, its configuration, and an installed command `toy-train`."""
-    conf = tmp_path / "toy" / "conf"
-    (conf / "ablation").mkdir(parents=True)
-    (tmp_path / "toy" / "__init__.py").touch()
-    (tmp_path / "toy" / "train.py").write_text(PROGRAM)
-    (tmp_path / "toy" / "results.py").write_text(CALLBACK)
-    (conf / "train.yaml").write_text(CONFIG)
-    for name, mode in {
-        "baseline": "",
-        "dffm": "",
-        "crash": "crash",
-        "sleep": "sleep",
-        "forget": "forget",
-    }.items():
-        (conf / "ablation" / f"{name}.yaml").write_text(f"mode: '{mode}'\nwidth: 8\n")
-    (tmp_path / "toy-train").write_text("import sys\nfrom toy.train import main\nsys.exit(main())\n")
-    return tmp_path
-
-
-@pytest.fixture
-def start(place: Path) -> Start:
-    """Start the program in its folder; interrupts reach it even where the tests run in the background."""
-
-    def start(
-        *words: str, entry: tuple[str, ...] = ("-m", "toy.train"), extra: dict[str, str] | None = None
-    ) -> "subprocess.Popen[str]":
-        return subprocess.Popen(
-            [sys.executable, *entry, *words],
-            cwd=place,
-            env=os.environ | {"PYTHONPATH": str(place)} | (extra or {}),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL) and None,
-        )
-
-    return start
-
-
-@pytest.fixture
-def run(start: Start) -> Run:
-    """Run the program to its end."""
-
-    def run(*words: str, **options: Any) -> "subprocess.CompletedProcess[str]":
-        with start(*words, **options) as process:
-            out, err = process.communicate(timeout=120)
-        return subprocess.CompletedProcess(words, process.returncode, out, err)
-
-    return run
-
-
-def record(place: Path, row: str, seed: int = 0) -> dict[str, Any]:
-    return runs.read_record(place / RUNS / row / f"seed{seed}")
-
-
-def pids(folder: Path) -> list[tuple[int, int]]:
-    """Process and process group of each process that worked in a folder."""
-    pairs = [line.split() for line in (folder / "pids").read_text().splitlines()]
-    return [(int(pid), int(group)) for pid, group in pairs]
-
-
-def is_running(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state != "Z"  # a container without an init process leaves ended orphans in the table
-
-
-def wait_for(condition: Callable[[], object], what: str) -> None:
-    for _ in range(600):
-        if condition():
-            return
-        time.sleep(0.05)
-    pytest.fail(f"waited in vain for {what}")
-
-
-def wait_until_asleep(folder: Path) -> None:
-    wait_for(lambda: (folder / "last.ckpt").exists() and len(pids(folder)) == 2, f"a sleeping job in {folder}")
 
 
 @pytest.mark.parametrize("entry", [("-m", "toy.train"), ("toy/train.py",), ("toy-train",)])
@@ -218,7 +48,7 @@ def test_a_terminal_without_the_characters_of_a_job_shows_others(monkeypatch: py
     written = io.BytesIO()
     with io.TextIOWrapper(written, encoding="ascii") as terminal:
         monkeypatch.setattr(sys, "stdout", terminal)
-        _sweep._say("\N{FULL BLOCK} 50 %")
+        _progress.say("\N{FULL BLOCK} 50 %")
         monkeypatch.undo()
         assert written.getvalue() == b"? 50 %\n"
 
@@ -240,22 +70,29 @@ def test_signals_are_noted_unless_they_were_ignored(number: signal.Signals) -> N
         signal.signal(number, before)
 
 
-def test_a_second_signal_ends_a_job_that_does_not_heed_the_first(tmp_path: Path) -> None:
-    code = "import signal, time; signal.signal(2, signal.SIG_IGN); print('deaf', flush=True); time.sleep(60)"
-    stop = _process.StopSignals()
-
-    def show(line: str) -> None:
-        stop.received.extend([signal.SIGINT, signal.SIGINT])
-
-    command = [sys.executable, "-c", code]
-    assert _process.run_child(command, os.environ, tmp_path / "job.out", show, stop, 60.0) == -signal.SIGKILL
-
-
-def test_a_process_that_outlives_its_job_is_ended(tmp_path: Path) -> None:
-    code = "import os, time; pid = os.fork(); print(pid) if pid else time.sleep(60)"
+def run_child(folder: Path, code: str, *, wait: bool = True) -> tuple[int, list[str]]:
+    """Run Python code as a job until it printed a line, or to its end; return its status and its lines."""
     lines: list[str] = []
+    environment = os.environ | {"MARK": str(folder)}
     command = [sys.executable, "-u", "-c", code]
-    status = _process.run_child(command, os.environ, tmp_path / "job.out", lines.append, _process.StopSignals(), 1.0)
+    with _guard.Guard() as guard:
+        child = _process.Child(command, environment, f"MARK={folder}", folder / "job.out", lines.append, guard)
+        while child.process.poll() is None and (wait or not lines):
+            _process.wait_for_output([child])
+        return child.end(), lines
+
+
+def test_a_job_that_is_not_waited_for_is_killed(tmp_path: Path) -> None:
+    status, lines = run_child(tmp_path, "import time; print('here'); time.sleep(60)", wait=False)
+    assert (status, lines) == (-signal.SIGKILL, ["here"])
+
+
+@pytest.mark.parametrize("leave", ["", "os.setsid();"], ids=["in the group", "in a session of its own"])
+def test_a_process_that_outlives_its_job_is_ended(tmp_path: Path, leave: str) -> None:
+    if leave and sys.platform != "linux":
+        pytest.skip("only Linux tells the environment of other processes")
+    code = f"import os, time; pid = os.fork(); print(pid) if pid else [{leave.rstrip(';') or 0}, time.sleep(60)]"
+    status, lines = run_child(tmp_path, code)
     assert status == 0
     wait_for(lambda: not is_running(int(lines[0])), "the end of the forked process")
 
@@ -302,6 +139,61 @@ def test_a_finished_folder_refuses_another_configuration_and_names_the_key(place
     assert record(place, "baseline")["config"]["data"]["crop_size"] == 32
 
 
+def test_jobs_run_side_by_side_and_none_is_left(place: Path, run: Run) -> None:
+    done = run("-m", "ablation=baseline,dffm,meet", "seed=0,1", "hydra.launcher.n_jobs=2")
+    assert done.returncode == 0, done.stdout + done.stderr  # each `meet` waits for the other one
+    assert "6 jobs: 6 done, 0 finished before, 0 failed, 0 left" in done.stdout
+    states = [line for line in done.stdout.splitlines() if line.startswith("sweep: ")]
+    assert states[0] == "sweep: 0/6 done, 1 running, 0 failed, 5 waiting, time left unknown"
+    assert states[-1] == "sweep: 6/6 done, 0 running, 0 failed, 0 waiting, about 0:00:00 left"
+    assert any(" 2 running, 0 failed, 0 waiting, about 0:" in line for line in states)
+    assert not processes_of(place)
+
+
+def test_interrupting_jobs_side_by_side_ends_all_of_them(place: Path, start: Start, run: Run) -> None:
+    words = ("-m", "ablation=sleep", "seed=0,1,2", "hydra.launcher.n_jobs=2")
+    with start(*words) as sweep:
+        for seed in (0, 1):
+            wait_until_asleep(place / RUNS / f"sleep/seed{seed}")
+        sweep.send_signal(signal.SIGTERM)
+        out, _ = sweep.communicate(timeout=60)
+    assert sweep.returncode == 143
+    assert "3 jobs: 0 done, 0 finished before, 0 failed, 3 left" in out
+    assert not processes_of(place)
+
+
+def test_four_rows_and_two_seeds_take_one_gpu_each(place: Path, run: Run) -> None:
+    done = run(
+        "-m",
+        "ablation=baseline,dffm,msrm,dffm_msrm",
+        "seed=0,1",
+        "+trainer={accelerator:gpu,devices:auto}",
+        extra={"CUDA_VISIBLE_DEVICES": "0,1,2,3,4,5,6,7"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = [json.loads(path.read_text())["CUDA_VISIBLE_DEVICES"] for path in place.rglob("environment.json")]
+    assert sorted(found) == list("01234567")
+    assert "[row 1/8 baseline seed=0] starts on GPU 0, log: " in done.stdout
+
+
+def test_more_jobs_than_gpus_are_refused_before_anything_starts(place: Path, run: Run) -> None:
+    gpu = "+trainer={accelerator:gpu,devices:1}"
+    done = run("-m", "seed=0,1,2", gpu, "hydra.launcher.n_jobs=3", extra={"CUDA_VISIBLE_DEVICES": "0,1"})
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: hydra.launcher.n_jobs=3 jobs side by side want 1 GPUs each (trainer.devices=1), and there are 2 GPUs "
+        "(0, 1): choose hydra.launcher.n_jobs=2, or several jobs on one GPU: 'hydra.launcher.gpus=[0,0]'. "
+        "Nothing was started\n"
+    )
+    assert not (place / RUNS).exists()
+
+
+def test_torchrun_does_not_start_a_sweep(place: Path, run: Run) -> None:
+    done = run("-m", "seed=0", extra={"TORCHELASTIC_RUN_ID": "1"})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: torchrun starts the processes of one run; start a sweep (-m) with plain python\n"
+
+
 def test_a_failing_job_costs_itself_alone(place: Path, run: Run) -> None:
     done = run("-m", "ablation=baseline,crash,dffm")
     assert done.returncode == 1
@@ -332,7 +224,7 @@ def test_an_interrupted_sweep_leaves_no_process_and_goes_on(
     assert sweep.returncode == status
     assert out.splitlines()[-1] == f"interrupted by {number.name}: run the same command again to continue"
     assert "Traceback" not in out + err
-    assert not [pid for pid, _ in pids(place / RUNS / "sleep/seed0") if is_running(pid)]
+    assert not processes_of(place)
     assert not (place / RUNS / "dffm/seed0").exists()
     done = run(*words)
     assert done.returncode == 0, done.stderr
@@ -341,19 +233,21 @@ def test_an_interrupted_sweep_leaves_no_process_and_goes_on(
     assert not record(place, "dffm")["resumed"]
 
 
-def test_a_killed_sweep_takes_its_job_with_it(place: Path, start: Start, run: Run) -> None:
+def test_a_killed_sweep_takes_its_jobs_with_it(place: Path, start: Start, run: Run) -> None:
     if sys.platform != "linux":
         pytest.skip("only Linux ends a process with its parent")
-    with start("-m", "ablation=baseline,sleep") as sweep:
-        wait_until_asleep(place / RUNS / "sleep/seed0")
+    words = ("-m", "ablation=baseline,sleep", "seed=0,1", "hydra.launcher.n_jobs=2")
+    folders = [place / RUNS / f"sleep/seed{seed}" for seed in (0, 1)]
+    with start(*words) as sweep:
+        for folder in folders:
+            wait_until_asleep(folder)
         sweep.kill()
-    job = pids(place / RUNS / "sleep/seed0")[0][0]
-    wait_for(lambda: not is_running(job), "the end of the job")
-    os.killpg(job, signal.SIGKILL)  # the toy's forked process, which no distributed backend ends
-    done = run("-m", "ablation=baseline,sleep")
+    wait_for(lambda: not processes_of(place), "the end of jobs, their forks and the guard")
+    done = run(*words)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("2 jobs: 1 finished, 1 to continue, 0 to start, 0 refused")
+    assert done.stdout.startswith("4 jobs: 2 finished, 2 to continue, 0 to start, 0 refused")
     assert len(pids(place / RUNS / "baseline/seed0")) == 1
+    assert not processes_of(place)
 
 
 def test_an_interrupted_folder_refuses_another_configuration(place: Path, run: Run) -> None:
@@ -438,7 +332,7 @@ def test_options_that_choose_the_configuration_reach_the_job(place: Path, run: R
 def test_hydra_lists_the_launcher_and_takes_it_by_name(place: Path, run: Run) -> None:
     assert "SubprocessLauncher" in run("--info", "plugins").stdout
     text = (place / "toy/conf/train.yaml").read_text().replace("  - override /hydra/launcher: subprocess\n", "")
-    (place / "toy/conf/train.yaml").write_text(text.replace("  launcher: {grace_seconds: 5}\n", ""))
+    (place / "toy/conf/train.yaml").write_text(text)
     done = run("-m", "seed=0", "hydra/launcher=subprocess", "hydra.launcher.grace_seconds=1")
     assert done.returncode == 0, done.stderr
     assert "1 jobs: 1 done" in done.stdout
