@@ -21,7 +21,7 @@ from toy import processes_of, wait_for
 from deblur_lit.report.__main__ import main as report
 
 STEPS = 60
-CLOCK = ("training_seconds", "checkpoints")  # a checkpoint file holds the seconds too, so its hash does
+CLOCK = ("training_seconds", "checkpoints", "commits")  # a checkpoint file holds the seconds too, so its hash does
 ROW = Path("runs/table2/gopro/dffm/seed0")
 
 
