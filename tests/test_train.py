@@ -136,6 +136,23 @@ def test_a_resumed_run_equals_an_uninterrupted_one_bit_for_bit(tiny: Compose, ov
     assert again["training"]["steps"] == record["training"]["steps"] == 6
 
 
+def test_a_run_that_stopped_behind_the_last_batch_of_an_epoch_and_later_again_leaves_no_step_out(tiny: Compose) -> None:
+    whole, stopped = tiny(name="whole"), tiny(name="stopped")
+    train(whole)
+    ACT_AT["signal"] = 1  # an epoch has two steps
+    with pytest.raises(SystemExit):
+        train(stopped)
+    ACT_AT["nan"] = 4  # ends the run at once, with the checkpoint of the epoch before
+    with pytest.raises(SystemExit):
+        train(stopped)
+    ACT_AT.clear()
+    assert checkpoint(stopped.run_dir)["global_step"] == 4
+    assert train(stopped)["training"]["steps"] == 6
+    ours, reference = checkpoint(stopped.run_dir), checkpoint(whole.run_dir)
+    for key in ("state_dict", "optimizer_states", "lr_schedulers", "epoch", "global_step"):
+        assert same(ours[key], reference[key]), key
+
+
 @pytest.mark.parametrize("number", [signal.SIGUSR1, signal.SIGUSR2])
 def test_a_preempted_run_writes_its_checkpoint_and_goes_back_into_the_queue(
     tiny: Compose, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], number: int

@@ -58,7 +58,14 @@ class LastCheckpoint(Checkpoint):  # Lightning calls this kind last, when all ot
         return self._signal in PREEMPTION
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Continue the random numbers where the checkpoint left them."""
+        """Continue the random numbers where the checkpoint left them, and Lightning's count of epochs."""
+        progress = trainer.fit_loop.epoch_progress
+        at_epoch_end = trainer.fit_loop.restarted_mid_epoch and trainer.fit_loop.epoch_loop.restarted_on_train_batch_end
+        if at_epoch_end and progress.current.ready == trainer.current_epoch:
+            # Saved behind the last batch of an epoch: Lightning 2.6 starts the next one without counting it, and a
+            # run that is resumed again from there would leave out a step.
+            progress.increment_ready()
+            progress.increment_started()
         if self._rng:
             set_rng_state(self._rng)
             self._rng = {}
