@@ -39,8 +39,8 @@ def run(options: argparse.Namespace) -> int:
     print(f"{data.title}: {data.official.page}, licence: {data.official.licence or 'none is stated'}")
     print(f"{'':{len(data.title)}}  archives: {', '.join(data.official.archives)}", flush=True)
     archives = [*_downloads(data, root, options.url, options.sha256), *options.archive]
-    found = _locate(data, root)
-    if not archives and not found:
+    found = None if archives else _locate(data, root)
+    if not archives and found is None:
         archives = [root / name for name in data.official.archives if (root / name).is_file()]
     if archives:
         _unpack(archives, root)
