@@ -3,6 +3,7 @@
 from functools import cached_property
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -71,7 +72,11 @@ class LevelPair:
 
 def _exact(image: Planes) -> NDArray[Any]:
     if image.dtype == np.uint8:
-        return np.ascontiguousarray(image)
+        if image.strides[0] != 1:
+            return np.ascontiguousarray(image)
+        planes = np.empty(image.shape, np.uint8)  # colours lie side by side in memory
+        cv2.split(np.ascontiguousarray(image.transpose(1, 2, 0)), mv=list(planes))
+        return planes
     levels = np.ascontiguousarray(image).clip(0, 1).astype(np.float64)
     levels *= 255
     return levels

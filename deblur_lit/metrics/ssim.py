@@ -30,7 +30,7 @@ from deblur_lit.metrics.windows import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-TILE = 128, 640  # rows and columns of a colour that are handled at once, so that they stay in a core's cache
+TILE = 240, 640  # rows and columns of a colour that are handled at once, so that they stay in a core's cache
 SMALL = 256**2  # pixels; a mean over fewer does not average the rounding of float32 away, so they get float64
 SAMPLE = 121 / 120  # variance of samples over that of a population, for 11 x 11 pixels
 # The Gaussian taps along the colours as a 3x3 matrix: red and blue repeat beyond the ends, so that taps add up.
@@ -141,10 +141,11 @@ def measure(pair: LevelPair, names: Collection[str], threads: int = 1) -> dict[s
         if min(height, width) < side:
             raise ValueError(f"{name} needs images of {side} x {side} pixels or more, this one is {width}x{height}")
     kind = np.float64 if height * width < SMALL else np.float32
+    restored, sharp = (_padded(image) for image in pair.rounded)
 
     def tile(corner: tuple[int, int]) -> dict[str, float]:
         with lend() as scratch:
-            moments = _Tile(*pair.rounded, corner, kind, scratch)
+            moments = _Tile(restored, sharp, corner, kind, scratch)
             return {name: _sum(_FORMS[name], moments) for name in names}
 
     corners = [(top, left) for top in range(0, height, TILE[0]) for left in range(0, width, TILE[1])]
@@ -161,7 +162,7 @@ class _Tile:
     """The local means and variances of a tile, for one colour after the other; protocols share the Gaussian ones.
 
     Args:
-        restored: (3, H, W), the whole image.
+        restored: (3, H + 10, W + 10), the whole image with RADIUS pixels more on each side.
         sharp: same shape.
         corner: first row and column of the tile.
         kind: float32, or float64 for small images.
@@ -177,34 +178,22 @@ class _Tile:
         scratch: Scratch,
     ) -> None:
         self.kind, self.scratch = kind, scratch
-        self.corner, self.image = corner, restored.shape[1:]
-        self.x, self.y = self._padded("restored", restored), self._padded("sharp", sharp)
-        rows, columns = self.x.shape[1:]
-        self.shape = (4, rows - 2 * RADIUS, columns)  # of moments
-
-    def _padded(self, name: str, image: Levels) -> Levels:
-        """Return the tile with RADIUS pixels more on each side, repeated beyond the border of the image."""
-        (rows, above, below), (columns, before, after) = (
-            _span(*axis) for axis in zip(self.corner, TILE, self.image, strict=True)
-        )
-        inner = image[:, rows, columns]
-        shape = (3, inner.shape[1] + above + below, inner.shape[2] + before + after)
-        padded = self.scratch.take(name, shape, np.uint8)
-        for plane, result in zip(inner, padded, strict=True):
-            cv2.copyMakeBorder(plane, above, below, before, after, cv2.BORDER_REPLICATE, dst=result)
-        return padded
+        self.corner, self.image = corner, tuple(side - 2 * RADIUS for side in restored.shape[1:])
+        rows, columns = (slice(first, first + side + 2 * RADIUS) for first, side in zip(corner, TILE, strict=True))
+        self.x, self.y = restored[:, rows, columns], sharp[:, rows, columns]
+        self.shape = (4, *self.x.shape[1:])  # of moments
 
     def windows(self, edge: int) -> tuple[slice, slice]:
         """Rows and columns of the moments whose pixels lie `edge` or more from the border of the image."""
         rows, columns = (
-            slice(max(edge - first, 0), max(min(side, size - edge - first), 0))
+            slice(max(edge - first, 0) + RADIUS, max(min(side, size - edge - first), 0) + RADIUS)
             for first, side, size in zip(self.corner, TILE, self.image, strict=True)
         )
-        return rows, slice(columns.start + RADIUS, columns.stop + RADIUS)
+        return rows, columns
 
     @cached_property
     def _gaussian(self) -> NDArray[Any]:
-        """Moments of each colour, (3, 4, h, w + 10)."""
+        """Moments of each colour, (3, 4, h + 10, w + 10)."""
         moments = self.scratch.take("gaussian", (3, *self.shape), self.kind)
         for x, y, colour in zip(self.x, self.y, moments, strict=True):
             gaussian_moments(sum_and_difference(x, y, self.kind, self.scratch), colour, self.scratch)
@@ -230,7 +219,7 @@ class _Tile:
             yield mixed
 
     def box(self) -> Iterable[Moments]:
-        moments = self.scratch.take("box", self.shape, np.int32)
+        moments = self.scratch.take("box", self.shape, self.kind)
         for x, y in zip(self.x, self.y, strict=True):
             box_moments(sum_and_difference(x, y, np.int32, self.scratch), moments, self.scratch)
             yield moments
@@ -271,16 +260,20 @@ def _windows(form: _Form, height: int, width: int) -> int:
 
 def _sum(form: _Form, tile: _Tile) -> float:
     """Sum of 1 - SSIM over the windows of a tile."""
-    windows = tile.windows(form.edge)
-    return sum(
-        float(dissimilarity(moments, form.c1, form.c2, tile.scratch)[windows].sum()) for moments in form.moments(tile)
-    )
+    rows, columns = tile.windows(form.edge)
+    if rows.start >= rows.stop or columns.start >= columns.stop:
+        return 0.0
+    halves = (dissimilarity(moments, form.c1, form.c2, tile.scratch) for moments in form.moments(tile))
+    return 2 * sum(cv2.sumElems(half[rows, columns])[0] for half in halves)  # adds up in float64
 
 
-def _span(first: int, side: int, size: int) -> tuple[slice, int, int]:
-    """Return what to read along an axis for `side` pixels from `first` and RADIUS more, and how many to repeat."""
-    start, stop = first - RADIUS, min(first + side, size) + RADIUS
-    return slice(max(start, 0), min(stop, size)), max(-start, 0), max(stop - size, 0)
+def _padded(image: Levels) -> Levels:
+    """Return an image with RADIUS pixels more on each side, repeated from its border."""
+    height, width = image.shape[1:]
+    padded = np.empty((3, height + 2 * RADIUS, width + 2 * RADIUS), np.uint8)
+    for plane, result in zip(image, padded, strict=True):
+        cv2.copyMakeBorder(plane, RADIUS, RADIUS, RADIUS, RADIUS, cv2.BORDER_REPLICATE, dst=result)
+    return padded
 
 
 def _weighted(weights: Iterable[float], planes: Iterable[Plane], work: Plane, result: Plane) -> None:
