@@ -9,7 +9,7 @@ from omegaconf import DictConfig, ListConfig, open_dict
 from deblur_lit.runs import cores
 
 GPU = ("gpu", "cuda")
-OURS = ("keep_global_batch", "recipe_devices")  # of `trainer`, not for Lightning's
+OURS = ("keep_global_batch", "recipe_devices", "meeting_seconds")  # of `trainer`, not for Lightning's
 
 
 def check_devices(trainer: DictConfig, batch_size: int) -> int:

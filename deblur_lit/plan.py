@@ -28,7 +28,15 @@ RECIPE = {"mini": "mini", "gopro": "paper"}  # conf/experiment
 PROBE_STEPS = {"cuda": 5, "cpu": 2}  # of them the first warms up; the full network takes seconds a step on a CPU
 HARDWARE = {
     f"trainer.{key}"
-    for key in ("accelerator", "devices", "num_nodes", "strategy", "recipe_devices", "keep_global_batch")
+    for key in (
+        "accelerator",
+        "devices",
+        "num_nodes",
+        "meeting_seconds",
+        "strategy",
+        "recipe_devices",
+        "keep_global_batch",
+    )
 }
 CHECKPOINTS_KEPT = 2  # last.ckpt and best.ckpt, of weights and Adam's two moments
 

@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from deblur_lit import runs
 from deblur_lit.config import build, check, check_overrides, conf_dir, metrics_config, row_name, row_title
 from deblur_lit.devices import check_devices, check_single, lightning_node
+from deblur_lit.meeting import meet
 from deblur_lit.slurm import is_first_process, requeue
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def train(cfg: DictConfig) -> dict[str, Any]:
 
 def _run(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     processes = check_devices(cfg.trainer, cfg.data.batch_size)
+    meet(int(cfg.trainer.num_nodes), float(cfg.trainer.meeting_seconds))
     import lightning  # here, because an error above should not wait for it
     import torch
 
