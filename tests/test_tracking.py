@@ -1,0 +1,231 @@
+"""Runs at wandb: what they hold, how they go on, and that nothing waits for a network."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+import wandb
+from omegaconf import DictConfig, OmegaConf
+from test_reproduce import write_gopro
+from test_train import ACT_AT
+from wandb_runs import OfflineRun, offline_runs, read_run
+from wandb_server import KEY, Server
+
+from deblur_lit import account, runs, tracking
+from deblur_lit.account import why_unreachable
+from deblur_lit.callbacks.curves import Curves
+from deblur_lit.config import compose
+from deblur_lit.train import train
+
+Compose = Callable[..., DictConfig]
+CURVES = {"train/content", "train/frequency", "train/loss", "val/psnr", "val/ssim", "lr", "images/s"}
+AXES = {"trainer/global_step", "epoch"}
+
+
+@pytest.fixture(autouse=True)
+def _no_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No account, no state of wandb from another test, and the signals as they were."""
+    for name in ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    ACT_AT.clear()
+    wandb.teardown()
+    yield
+    wandb.teardown()
+    signal.signal(signal.SIGINT, handlers[0])
+    signal.signal(signal.SIGTERM, handlers[1])
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    for number, (split, sequence) in enumerate([("train", "a"), ("train", "b"), ("train", "c"), ("test", "t")]):
+        write_gopro(folder, split, sequence, 2, seed=number)
+    return folder
+
+
+def tiny(root: Path, run_dir: Path, *overrides: str) -> DictConfig:
+    """A run of two steps an epoch for three epochs, each of them logged."""
+    text = f"""data=gopro data.root={root} data.val=[c] data.crop_size=16 data.batch_size=2 data.num_workers=0
+        network.channels=4 network.num_blocks=1 trainer.max_epochs=3 trainer.log_every_n_steps=1 variant=''
+        +callbacks.meddler._target_=test_train.Meddler run_dir={run_dir}"""
+    return compose("train", [*text.split(), *overrides])
+
+
+@pytest.fixture(scope="module")
+def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[DictConfig, OfflineRun]:
+    """An uninterrupted run of the ablation, without an account."""
+    cfg = tiny(root, tmp_path_factory.mktemp("whole") / "run", "ablation=dffm", "study=mine", "seed=3")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NETRC", "/nonexistent")
+        for name in ("WANDB_API_KEY", "WANDB_MODE"):
+            patch.delenv(name, raising=False)
+        train(cfg)
+    [run] = offline_runs(cfg.run_dir)
+    return cfg, run
+
+
+def lines_of_wandb(said: str) -> list[str]:
+    return [line for line in said.splitlines() if "wandb" in line]
+
+
+def test_a_run_is_found_by_sweep_row_data_and_seed(finished: tuple[DictConfig, OfflineRun]) -> None:
+    cfg, run = finished
+    assert run.about["run_group"] == "mine"
+    assert run.about["job_type"] == "train"
+    assert run.about["tags"] == ["dffm", "gopro", "seed3"]
+    assert run.about["display_name"] == "dffm-seed3"
+    assert run.about["project"] == "deblur_lit"
+    assert run.about["run_id"] == (Path(cfg.run_dir) / "run_id").read_text()
+
+
+def test_curves_have_the_same_names_for_every_row_and_the_optimiser_step_as_axis(
+    finished: tuple[DictConfig, OfflineRun],
+) -> None:
+    _, run = finished
+    logged = {key for row in run.history for key in row if not key.startswith("_")}
+    assert {key for key in logged if not key.startswith(("val/images.", "test/per_image."))} == CURVES | AXES
+    assert [row["trainer/global_step"] for row in run.history] == [row["_step"] for row in run.history]
+    assert list(run.curve("train/loss")) == list(run.curve("lr")) == [0, 1, 2, 3, 4, 5]
+    assert list(run.curve("val/psnr")) == list(run.curve("val/ssim")) == [1, 3, 5]
+    assert list(run.curve("val/images.count")) == [1, 3, 5]
+    assert list(run.curve("images/s")) == [1, 2, 3, 4, 5]
+    assert min(run.curve("images/s").values()) > 0
+    axes = {metric.get("name") or metric["glob_name"]: metric.get("step_metric") for metric in run.metrics}
+    assert axes["*"] == "trainer/global_step"
+
+
+def test_the_learning_rate_is_the_one_that_the_step_used(finished: tuple[DictConfig, OfflineRun]) -> None:
+    cfg, run = finished
+    rates = run.curve("lr")
+    assert rates[0] == pytest.approx(cfg.optimizer.lr)
+    assert sorted(rates.values(), reverse=True) == list(rates.values())
+    assert rates[5] > cfg.scheduler.eta_min  # where the schedule is after the last step
+
+
+def test_hyper_parameters_are_the_resolved_configuration(finished: tuple[DictConfig, OfflineRun]) -> None:
+    cfg, run = finished
+    logged = run.state["config"]
+    assert logged.pop("row") == "dffm"
+    assert set(logged) - set(cfg) == {"commit", "dirty"}
+    resolved = OmegaConf.to_container(cfg, resolve=True)
+    assert {key: logged[key] for key in cfg} == json.loads(json.dumps(resolved))
+
+
+def test_the_end_of_a_run_holds_its_scores_and_those_of_each_image(finished: tuple[DictConfig, OfflineRun]) -> None:
+    cfg, run = finished
+    record = runs.read_record(cfg.run_dir)
+    scores = record["scores"]["gopro"]
+    for key in ("psnr", "ssim", "psnr_blur", "ssim_blur"):
+        assert run.summary[f"test/{key}"] == pytest.approx(scores[key])
+    assert run.summary["val/psnr_scored"] == record["training"]["val_psnr"]
+    assert run.summary["val/psnr"] == run.curve("val/psnr")[5]
+    table = run.table("test/per_image")
+    assert table["columns"] == ["name", "psnr", "ssim", "psnr_blur", "ssim_blur"]
+    expected = [[image[key] for key in table["columns"]] for image in scores["per_image"]]
+    assert [row[0] for row in table["data"]] == ["t/000001", "t/000002"]
+    assert table["data"] == expected
+    assert (run.state["state"], run.state["exit_code"]) == ("finished", 0)
+
+
+@pytest.mark.parametrize("step", [1, 2], ids=["between epochs", "mid-epoch"])
+def test_a_resumed_run_goes_on_under_its_name_where_it_was(
+    root: Path, tmp_path: Path, finished: tuple[DictConfig, OfflineRun], step: int
+) -> None:
+    cfg = tiny(root, tmp_path / "run", "ablation=dffm", "study=mine", "seed=3")
+    ACT_AT["signal"] = step
+    with pytest.raises(SystemExit):
+        train(cfg)
+    train(cfg)
+    first, second = offline_runs(cfg.run_dir)
+    _, whole = finished
+    assert first.about["run_id"] == second.about["run_id"]
+    assert [run.state["exit_code"] for run in (first, second)] == [130, 0]
+    for key in ("train/loss", "train/content", "lr", "val/psnr", "val/ssim"):
+        assert not first.curve(key).keys() & second.curve(key).keys()
+        assert first.curve(key) | second.curve(key) == whole.curve(key)
+    steps = [row["_step"] for run in (first, second) for row in run.history]
+    assert steps == sorted(set(steps))
+
+
+def test_a_failed_run_is_marked_so_and_leaves_no_run_open(root: Path, tmp_path: Path) -> None:
+    cfg = tiny(root, tmp_path / "run")
+    ACT_AT["nan"] = 3
+    with pytest.raises(SystemExit):
+        train(cfg)
+    [run] = offline_runs(cfg.run_dir)
+    assert (run.state["state"], run.state["exit_code"]) == ("failed", 1)
+    assert list(run.curve("train/loss")) == [0, 1, 2]
+    assert wandb.run is None
+
+
+def test_a_run_whose_trainer_cannot_be_built_is_ended_too(root: Path, tmp_path: Path) -> None:
+    cfg = tiny(root, tmp_path / "run", "trainer.gradient_clip_val=nonsense")
+    with pytest.raises(ValueError, match="gradient_clip_val"):
+        train(cfg)
+    [run] = offline_runs(cfg.run_dir)
+    assert run.state["state"] == "failed"
+    assert wandb.run is None
+
+
+def test_without_an_account_one_line_says_how_to_upload(
+    root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    cfg = tiny(root, tmp_path / "run", "trainer.max_epochs=1")
+    train(cfg)
+    said = capfd.readouterr()
+    path = f"{cfg.run_dir}/wandb/offline-run-*"
+    assert lines_of_wandb(said.out) == [f"wandb: no account here, so offline; `wandb sync {path}` uploads"]
+    assert lines_of_wandb(said.err) == []
+
+
+def test_wandb_that_is_disabled_writes_nothing(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    cfg = tiny(root, tmp_path / "run", "trainer.max_epochs=1")
+    assert train(cfg)["training"]["steps"] == 2
+    assert not list(Path(cfg.run_dir).glob("wandb/*run-*"))
+
+
+def test_other_processes_of_a_run_log_nothing(root: Path, tmp_path: Path) -> None:
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_tracking import tiny
+from deblur_lit.train import _close, _loggers
+loggers = _loggers(tiny(Path({str(root)!r}), Path({str(tmp_path / "run")!r})))
+loggers[-1].log_metrics({{"train/loss": 1.0}}, step=0)
+_close(loggers, 0)
+"""
+    for rank, count in (("1", 0), ("0", 1)):
+        environment = os.environ | {"LOCAL_RANK": rank, "WORLD_SIZE": "2"}
+        subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=tmp_path)
+        assert len(list(tmp_path.glob("run/wandb/offline-run-*"))) == count
+
+
+def test_gpu_memory_is_logged_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    logged: dict[str, Any] = {}
+    module: Any = SimpleNamespace(log=lambda name, value, **_: logged.update({name: value}))
+    device = SimpleNamespace(type="cuda", index=1)
+    trainer: Any = SimpleNamespace(strategy=SimpleNamespace(root_device=device), world_size=2)
+    peak = {1: 3 * 2**29}
+    monkeypatch.setattr(torch.cuda, "max_memory_allocated", lambda asked: peak[asked.index])
+    curves = Curves()
+    for _ in range(2):
+        curves.on_train_batch_end(trainer, module, None, {"name": ["x"]}, 0)
+    assert logged["gpu_memory"] == 1.5
+    assert logged["images/s"] > 0
+    logged.clear()
+    device.type = "cpu"
+    curves.on_train_batch_end(trainer, module, None, {"name": ["x"]}, 1)
+    assert set(logged) == {"images/s"}
