@@ -2,11 +2,10 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from lightning.fabric.loggers.logger import rank_zero_experiment
 from lightning.pytorch.loggers import WandbLogger
-from lightning.pytorch.loggers.logger import rank_zero_experiment
 from lightning.pytorch.utilities import rank_zero_only
 
 from deblur_lit.account import has_account, why_unreachable
@@ -57,27 +56,38 @@ class RunLogger(WandbLogger):
         """The run, started when it is first asked for, on the first rank alone."""
         if self._experiment is None:
             self._experiment = self._start()
-            self._experiment.define_metric(STEP)
-            self._experiment.define_metric("*", step_metric=STEP)
         return self._experiment
 
     def _start(self) -> Any:
         import wandb
 
         if os.environ.get("WANDB_MODE") == "disabled":
-            return wandb.init(**self._wandb_init, mode="disabled")
+            return self._init("disabled", wandb.Settings())
         reason = _reason_to_stay_offline() if self._offline else why_unreachable(wandb.setup().settings.base_url)
         if reason is None:
             settings = wandb.Settings(
                 init_timeout=INIT_SECONDS, finish_timeout=FINISH_SECONDS, finish_timeout_raises=True
             )
             try:
-                return wandb.init(**self._wandb_init, mode="online", settings=settings)
+                return self._init("online", settings)
             except wandb.Error as error:
-                reason = str(error).partition("\n")[0] or "the server refused the run"
-                wandb.teardown()  # or its service would hold the id
-        run = wandb.init(**self._wandb_init, mode="offline", settings=wandb.Settings(silent=True))
-        print(f"wandb: {reason}, so offline; `wandb sync {self.save_dir}/wandb/offline-run-*` uploads", flush=True)
+                reason = _first_line(error)
+                wandb.teardown()  # or its service would hold the id of the run that the server did not take
+        return self._start_offline(reason, "offline-run-*")
+
+    def _init(self, mode: Literal["online", "offline", "disabled"], settings: Any) -> Any:
+        import wandb
+
+        run = wandb.init(**self._wandb_init, mode=mode, settings=settings)
+        run.define_metric(STEP)
+        run.define_metric("*", step_metric=STEP)
+        return run
+
+    def _start_offline(self, reason: str, folders: str) -> Any:
+        import wandb
+
+        run = self._init("offline", wandb.Settings(silent=True))
+        print(f"wandb: {reason}, so offline; `wandb sync {self.save_dir}/wandb/{folders}` uploads", flush=True)
         return run
 
     @rank_zero_only
@@ -95,24 +105,47 @@ class RunLogger(WandbLogger):
         [scores] = record["scores"].values()
         training = record["training"]
         rows = [[image["name"], *(float(image[key]) for key in COLUMNS[1:])] for image in scores["per_image"]]
-        self.log_table("test/per_image", columns=list(COLUMNS), data=rows, step=training["steps"] - 1)
+        self._log_table("test/per_image", rows, training["steps"] - 1)
         summary = {f"test/{key}": float(scores[key]) for key in COLUMNS[1:]}
         if training["val_psnr"] is not None:
             summary["val/psnr_scored"] = training["val_psnr"]
         self.experiment.summary.update(summary)
 
+    def _log_table(self, key: str, rows: list[list[Any]], step: int) -> None:
+        """Log a table, for which wandb asks the server: one that went away in the meantime is left here."""
+        import wandb
+
+        run = self.experiment
+        reason = None if run.offline or run.disabled else why_unreachable(run.settings.base_url)
+        try:
+            if reason is None:
+                return self.log_table(key, columns=list(COLUMNS), data=rows, step=step)
+        except wandb.Error as error:
+            reason = _first_line(error)
+        self._finish(0)
+        self._experiment = self._start_offline(reason, "*run-*")
+        self.log_table(key, columns=list(COLUMNS), data=rows, step=step)
+
     @rank_zero_only
     def close(self, exit_code: int) -> None:
         """End the run, which is marked as failed unless the exit code is 0."""
-        run, self._experiment = self._experiment, None
-        if run is None:
-            return
+        if self._experiment is not None and not self._finish(exit_code):
+            folders = f"{self.save_dir}/wandb/*run-*"
+            print(f"wandb: the upload did not end in {FINISH_SECONDS:g} s; `wandb sync {folders}` goes on", flush=True)
+
+    def _finish(self, exit_code: int) -> bool:
+        run: Any = self._experiment
+        self._experiment = None
         try:
             run.finish(exit_code=exit_code)
         except TimeoutError:
-            folder = Path(run.dir).parent
-            print(f"wandb: the upload did not end in {FINISH_SECONDS:g} s; `wandb sync {folder}` goes on", flush=True)
+            return False
+        return True
 
 
 def _reason_to_stay_offline() -> str:
     return "asked to stay here" if has_account() or os.environ.get("WANDB_MODE") else "no account here"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -6,27 +6,34 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
-import wandb
 from omegaconf import DictConfig, OmegaConf
 from test_reproduce import write_gopro
 from test_train import ACT_AT
 from wandb_runs import OfflineRun, offline_runs, read_run
 from wandb_server import KEY, Server
 
-from deblur_lit import account, runs, tracking
+import wandb
+from deblur_lit import runs, tracking
 from deblur_lit.account import why_unreachable
 from deblur_lit.callbacks.curves import Curves
 from deblur_lit.config import compose
+from deblur_lit.tracking import RunLogger
 from deblur_lit.train import train
 
-Compose = Callable[..., DictConfig]
+REPO = Path(__file__).resolve().parents[1]
+TINY = """data=gopro data.val=[c] data.crop_size=16 data.batch_size=2 data.num_workers=0 network.channels=4
+    network.num_blocks=1 trainer.max_epochs=3 trainer.log_every_n_steps=1 variant=''
+    +callbacks.meddler._target_=test_train.Meddler"""
+log_record = RunLogger.log_record
 CURVES = {"train/content", "train/frequency", "train/loss", "val/psnr", "val/ssim", "lr", "images/s"}
 AXES = {"trainer/global_step", "epoch"}
 
@@ -56,10 +63,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def tiny(root: Path, run_dir: Path, *overrides: str) -> DictConfig:
     """A run of two steps an epoch for three epochs, each of them logged."""
-    text = f"""data=gopro data.root={root} data.val=[c] data.crop_size=16 data.batch_size=2 data.num_workers=0
-        network.channels=4 network.num_blocks=1 trainer.max_epochs=3 trainer.log_every_n_steps=1 variant=''
-        +callbacks.meddler._target_=test_train.Meddler run_dir={run_dir}"""
-    return compose("train", [*text.split(), *overrides])
+    return compose("train", [f"data.root={root}", f"run_dir={run_dir}", *TINY.split(), *overrides])
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +77,15 @@ def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Dict
         train(cfg)
     [run] = offline_runs(cfg.run_dir)
     return cfg, run
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server of wandb on this machine."""
+    found = Server()
+    yield found
+    wandb.teardown()
+    found.close()
 
 
 def lines_of_wandb(said: str) -> list[str]:
@@ -138,12 +151,15 @@ def test_the_end_of_a_run_holds_its_scores_and_those_of_each_image(finished: tup
     assert (run.state["state"], run.state["exit_code"]) == ("finished", 0)
 
 
-@pytest.mark.parametrize("step", [1, 2], ids=["between epochs", "mid-epoch"])
-def test_a_resumed_run_goes_on_under_its_name_where_it_was(
-    root: Path, tmp_path: Path, finished: tuple[DictConfig, OfflineRun], step: int
+def test_a_resumed_run_goes_on_under_its_name_where_it_was_and_is_joined_by_sync(
+    root: Path,
+    tmp_path: Path,
+    finished: tuple[DictConfig, OfflineRun],
+    server: Server,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     cfg = tiny(root, tmp_path / "run", "ablation=dffm", "study=mine", "seed=3")
-    ACT_AT["signal"] = step
+    ACT_AT["signal"] = 2
     with pytest.raises(SystemExit):
         train(cfg)
     train(cfg)
@@ -154,8 +170,17 @@ def test_a_resumed_run_goes_on_under_its_name_where_it_was(
     for key in ("train/loss", "train/content", "lr", "val/psnr", "val/ssim"):
         assert not first.curve(key).keys() & second.curve(key).keys()
         assert first.curve(key) | second.curve(key) == whole.curve(key)
-    steps = [row["_step"] for run in (first, second) for row in run.history]
-    assert steps == sorted(set(steps))
+    assert [row["_step"] for run in (first, second) for row in run.history] == [0, 1, 2, 3, 4, 5]
+
+    folders = [str(run.folder) for run in (first, second)]
+    command = [str(Path(sys.executable).parent / "wandb"), "sync", *folders]
+    environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # ours, offline
+    environment |= {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
+    subprocess.run(command, check=True, env=environment, stdin=subprocess.DEVNULL, timeout=120)
+    [(run, lines)] = [(name, lines) for (name, kind), lines in server.lines.items() if "history" in kind]
+    assert run == first.about["run_id"]
+    assert {given["name"] for given in server.runs} == {run}
+    assert [line["trainer/global_step"] for line in lines] == [0, 1, 2, 3, 4, 5]
 
 
 def test_a_failed_run_is_marked_so_and_leaves_no_run_open(root: Path, tmp_path: Path) -> None:
@@ -208,7 +233,7 @@ loggers[-1].log_metrics({{"train/loss": 1.0}}, step=0)
 _close(loggers, 0)
 """
     for rank, count in (("1", 0), ("0", 1)):
-        environment = os.environ | {"LOCAL_RANK": rank, "WORLD_SIZE": "2"}
+        environment = os.environ | {"LOCAL_RANK": rank, "WORLD_SIZE": "2", "PYTHONPATH": str(REPO)}
         subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=tmp_path)
         assert len(list(tmp_path.glob("run/wandb/offline-run-*"))) == count
 
@@ -229,3 +254,148 @@ def test_gpu_memory_is_logged_where_there_is_a_gpu(monkeypatch: pytest.MonkeyPat
     device.type = "cpu"
     curves.on_train_batch_end(trainer, module, None, {"name": ["x"]}, 1)
     assert set(logged) == {"images/s"}
+
+
+@pytest.fixture
+def silent_port() -> Iterator[str]:
+    """The address of somebody who listens and never answers."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@pytest.fixture
+def closed_port() -> str:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return f"http://127.0.0.1:{free.getsockname()[1]}"
+
+
+def test_a_server_that_never_answers_is_given_up_on(silent_port: str) -> None:
+    assert why_unreachable(silent_port, 0.3) == f"{silent_port} does not answer within 0.3 s"
+
+
+def test_a_name_whose_look_up_hangs_is_given_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answered = threading.Event(), threading.Event()
+
+    def hang(*_: Any, **__: Any) -> None:
+        asked.set()
+        answered.wait()
+
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
+    assert why_unreachable("http://wandb.example", 0.3) == "http://wandb.example does not answer within 0.3 s"
+    assert asked.is_set()
+    answered.set()
+
+
+def test_a_server_that_is_none_of_wandb_is_named(closed_port: str, server: Server) -> None:
+    assert why_unreachable(closed_port) == f"{closed_port} cannot be reached (ConnectionError)"
+    assert why_unreachable(server.url) is None
+    with ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler) as other:
+        threading.Thread(target=other.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{other.server_address[1]}"
+        assert why_unreachable(url) == f"{url} answers 501, not as wandb does"
+        other.shutdown()
+
+
+def go_online(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", url)
+    monkeypatch.setenv("WANDB_API_KEY", KEY)
+
+
+def check_complete_and_offline(cfg: DictConfig, said: str, reason: str) -> None:
+    path = f"{cfg.run_dir}/wandb/offline-run-*"
+    assert lines_of_wandb(said) == [f"wandb: {reason}, so offline; `wandb sync {path}` uploads"]
+    [run] = offline_runs(cfg.run_dir)
+    assert list(run.curve("train/loss")) == [0, 1]
+    assert list(run.curve("val/psnr")) == [1]
+    assert len(run.table("test/per_image")["data"]) == 2
+    assert run.state["state"] == "finished"
+
+
+@pytest.mark.parametrize("kind", ["silent_port", "closed_port"])
+def test_with_an_account_and_no_server_a_run_goes_on_offline_with_one_line(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    request: pytest.FixtureRequest,
+    kind: str,
+) -> None:
+    url = request.getfixturevalue(kind)
+    go_online(monkeypatch, url)
+    cfg = tiny(root, tmp_path / "run", "trainer.max_epochs=1")
+    assert not cfg.logger.wandb.offline
+    train(cfg)
+    said = {"silent_port": "does not answer within 4 s", "closed_port": "cannot be reached (ConnectionError)"}
+    captured = capfd.readouterr()
+    check_complete_and_offline(cfg, captured.out + captured.err, f"{url} {said[kind]}")
+
+
+def test_a_server_that_answers_and_takes_no_run_costs_seconds_and_no_data(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    server: Server,
+) -> None:
+    server.silent = b"upsertBucket"
+    go_online(monkeypatch, server.url)
+    monkeypatch.setattr(tracking, "INIT_SECONDS", 1.0)
+    cfg = tiny(root, tmp_path / "run", "trainer.max_epochs=1")
+    train(cfg)
+    [line] = [line for line in capfd.readouterr().out.splitlines() if "so offline" in line]
+    check_complete_and_offline(cfg, line, line.removeprefix("wandb: ").partition(", so offline")[0])
+    assert "imed out" in line
+
+
+def test_asked_to_be_online_without_a_key_a_run_goes_on_offline(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    server: Server,
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    cfg = tiny(root, tmp_path / "run", "trainer.max_epochs=1", "logger.wandb.offline=false")
+    train(cfg)
+    reason = "No API key configured. Use `wandb login` to log in."
+    check_complete_and_offline(cfg, capfd.readouterr().out, reason)
+
+
+def test_a_server_that_dies_does_not_keep_a_finished_run_waiting(
+    root: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+    server: Server,
+) -> None:
+    go_online(monkeypatch, server.url)
+    monkeypatch.setattr(tracking, "FINISH_SECONDS", 1.0)
+    monkeypatch.setattr(RunLogger, "log_record", lambda self, record: (server.die(), log_record(self, record)))
+    cfg = tiny(root, tmp_path / "run", "trainer.max_epochs=1")
+    assert train(cfg)["training"]["steps"] == 2
+    said = capfd.readouterr().out
+    [line] = [line for line in said.splitlines() if "so offline" in line]
+    assert line.endswith(f"so offline; `wandb sync {cfg.run_dir}/wandb/*run-*` uploads")
+    [folder] = Path(cfg.run_dir).glob("wandb/run-*")
+    before, [after] = read_run(folder), offline_runs(cfg.run_dir)
+    assert list(before.curve("train/loss")) == [0, 1]
+    assert server.runs[0]["name"] == before.about["run_id"] == after.about["run_id"]
+    assert server.runs[0]["groupName"] == "train"
+    assert len(after.table("test/per_image")["data"]) == 2
+    assert "test/psnr" in after.summary
+
+
+@pytest.mark.long
+def test_each_job_of_a_sweep_is_one_run_and_its_first_process_logs(root: Path, tmp_path: Path) -> None:
+    words = [word for word in TINY.split() if "meddler" not in word]
+    command = [sys.executable, "-m", "deblur_lit.train", "-m", f"data.root={root}", *words, "trainer=ddp_cpu"]
+    environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+    subprocess.run([*command, "ablation=baseline,dffm", "study=s"], check=True, cwd=tmp_path, env=environment)
+    found = [offline_runs(tmp_path / f"runs/s/gopro/{row}/seed0") for row in ("baseline", "dffm")]
+    assert [len(starts) for starts in found] == [1, 1]
+    assert len({starts[0].about["run_id"] for starts in found}) == 2
+    assert {starts[0].about["run_group"] for starts in found} == {"s"}
+    assert [list(starts[0].curve("train/loss")) for starts in found] == [[0, 1, 2, 3, 4, 5]] * 2

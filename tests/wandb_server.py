@@ -10,6 +10,7 @@ from typing import Any
 
 KEY = "0" * 40
 VIEWER = {"id": "u", "username": "u", "entity": "team", "flags": "{}", "teams": {"edges": []}}
+ARTIFACT = {"id": "a", "state": "COMMITTED", "artifactSequence": {"latestArtifact": {"id": "a"}}}
 ENTITY = {"id": "e", "name": "team"}
 
 
@@ -74,6 +75,8 @@ class Server:
         if "createRunFiles" in text:
             files = [{"name": name, "uploadUrl": f"{self.url}/up/{name}"} for name in given["files"]]
             answer["createRunFiles"] = {"runID": "b", "uploadHeaders": [], "files": files}
+        if "createArtifact" in text:
+            answer["createArtifact"] = {"artifact": ARTIFACT}
         if name := re.search(r"(?:query|mutation)\s+(\w+)", text):
             self.calls.append((name[1], given))
         return answer

@@ -84,6 +84,8 @@ class LastCheckpoint(Checkpoint):  # Lightning calls this kind last, when all ot
         if due or stopped:
             self._save(trainer)
         if stopped:
+            # Lightning logs a step behind this hook; the checkpoint lies behind the step, which nobody would log again
+            trainer._logger_connector.update_train_step_metrics()
             raise KeyboardInterrupt
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
