@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import re
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -21,14 +20,14 @@ class Server:
         silent: requests whose body holds this text are never answered, all of them after `die`.
         runs: variables of each request that made or changed a run.
         lines: of each file that was streamed, such as `wandb-history.jsonl`, by run.
-        calls: name of each other request and its variables.
+        views: variables of each request that saved a workspace or a report.
     """
 
     def __init__(self, silent: str = "nothing that is asked") -> None:
         self.silent = silent.encode()
         self.runs: list[dict[str, Any]] = []
         self.lines: dict[tuple[str, str], list[dict[str, Any]]] = {}
-        self.calls: list[tuple[str, dict[str, Any]]] = []
+        self.views: list[dict[str, Any]] = []
         self._closed = threading.Event()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self._hear))
         self._http.daemon_threads = True
@@ -77,8 +76,12 @@ class Server:
             answer["createRunFiles"] = {"runID": "b", "uploadHeaders": [], "files": files}
         if "createArtifact" in text:
             answer["createArtifact"] = {"artifact": ARTIFACT}
-        if name := re.search(r"(?:query|mutation)\s+(\w+)", text):
-            self.calls.append((name[1], given))
+        if "upsertView" in text:
+            self.views.append(given)
+            view = {"id": f"VmlldzoxMj{len(self.views)}", "name": given["name"]}
+            answer["upsertView"] = {"view": view, "inserted": True}
+        if "internalId" in text:
+            answer["project"] = {"id": "p", "internalId": "UHJvamVjdEludGVybmFsSWQ6MQ=="}
         return answer
 
     def _bucket(self, run: str) -> dict[str, Any] | None:
