@@ -1,6 +1,7 @@
 """A run at wandb: offline by itself, never waiting for a network, and complete at its end."""
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -87,8 +88,11 @@ class RunLogger(WandbLogger):
         import wandb
 
         run = self._init("offline", wandb.Settings(silent=True))
-        print(f"wandb: {reason}, so offline; `wandb sync {self.save_dir}/wandb/{folders}` uploads", flush=True)
+        print(f"wandb: {reason}, so offline; `wandb sync {self._place(folders)}` uploads", flush=True)
         return run
+
+    def _place(self, folders: str) -> str:
+        return f"{shlex.quote(str(self.save_dir))}/wandb/{folders}"
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -130,8 +134,8 @@ class RunLogger(WandbLogger):
     def close(self, exit_code: int) -> None:
         """End the run, which is marked as failed unless the exit code is 0."""
         if self._experiment is not None and not self._finish(exit_code):
-            folders = f"{self.save_dir}/wandb/*run-*"
-            print(f"wandb: the upload did not end in {FINISH_SECONDS:g} s; `wandb sync {folders}` goes on", flush=True)
+            place = self._place("*run-*")
+            print(f"wandb: the upload did not end in {FINISH_SECONDS:g} s; `wandb sync {place}` goes on", flush=True)
 
     def _finish(self, exit_code: int) -> bool:
         run: Any = self._experiment

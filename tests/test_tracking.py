@@ -1,6 +1,9 @@
 """Runs at wandb: what they hold, how they go on, and that nothing waits for a network."""
 
+import contextlib
+import io
 import json
+import math
 import os
 import signal
 import socket
@@ -15,6 +18,7 @@ from typing import Any
 
 import pytest
 import torch
+from lightning.pytorch.utilities import rank_zero_only
 from omegaconf import DictConfig, OmegaConf
 from test_reproduce import write_gopro
 from test_train import ACT_AT
@@ -25,11 +29,11 @@ import wandb
 from deblur_lit import runs, tracking
 from deblur_lit.account import why_unreachable
 from deblur_lit.callbacks.curves import Curves
-from deblur_lit.config import compose
+from deblur_lit.config import compose, stems
+from deblur_lit.report.dashboard_spec import KINDS, default_spec, read_dashboard
 from deblur_lit.tracking import RunLogger
-from deblur_lit.train import train
+from deblur_lit.train import _close, _loggers, train
 
-REPO = Path(__file__).resolve().parents[1]
 TINY = """data=gopro data.val=[c] data.crop_size=16 data.batch_size=2 data.num_workers=0 network.channels=4
     network.num_blocks=1 trainer.max_epochs=3 trainer.log_every_n_steps=1 variant=''
     +callbacks.meddler._target_=test_train.Meddler"""
@@ -74,7 +78,10 @@ def finished(root: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Dict
         patch.setenv("NETRC", "/nonexistent")
         for name in ("WANDB_API_KEY", "WANDB_MODE"):
             patch.delenv(name, raising=False)
-        train(cfg)
+        said = io.StringIO()
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+            train(cfg)
+    (Path(cfg.run_dir) / "said").write_text(said.getvalue())
     [run] = offline_runs(cfg.run_dir)
     return cfg, run
 
@@ -129,8 +136,8 @@ def test_the_learning_rate_is_the_one_that_the_step_used(finished: tuple[DictCon
 def test_hyper_parameters_are_the_resolved_configuration(finished: tuple[DictConfig, OfflineRun]) -> None:
     cfg, run = finished
     logged = run.state["config"]
-    assert logged.pop("row") == "dffm"
-    assert set(logged) - set(cfg) == {"commit", "dirty"}
+    assert logged["row"] == "dffm"
+    assert set(logged) - set(cfg) == {"row", "commit", "dirty"}
     resolved = OmegaConf.to_container(cfg, resolve=True)
     assert {key: logged[key] for key in cfg} == json.loads(json.dumps(resolved))
 
@@ -203,15 +210,11 @@ def test_a_run_whose_trainer_cannot_be_built_is_ended_too(root: Path, tmp_path: 
     assert wandb.run is None
 
 
-def test_without_an_account_one_line_says_how_to_upload(
-    root: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    cfg = tiny(root, tmp_path / "run", "trainer.max_epochs=1")
-    train(cfg)
-    said = capfd.readouterr()
+def test_without_an_account_one_line_says_how_to_upload(finished: tuple[DictConfig, OfflineRun]) -> None:
+    cfg, run = finished
+    said = (run.folder.parents[1] / "said").read_text()
     path = f"{cfg.run_dir}/wandb/offline-run-*"
-    assert lines_of_wandb(said.out) == [f"wandb: no account here, so offline; `wandb sync {path}` uploads"]
-    assert lines_of_wandb(said.err) == []
+    assert lines_of_wandb(said) == [f"wandb: no account here, so offline; `wandb sync {path}` uploads"]
 
 
 def test_wandb_that_is_disabled_writes_nothing(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,20 +224,61 @@ def test_wandb_that_is_disabled_writes_nothing(root: Path, tmp_path: Path, monke
     assert not list(Path(cfg.run_dir).glob("wandb/*run-*"))
 
 
-def test_other_processes_of_a_run_log_nothing(root: Path, tmp_path: Path) -> None:
-    program = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).parent)!r})
-from pathlib import Path
-from test_tracking import tiny
-from deblur_lit.train import _close, _loggers
-loggers = _loggers(tiny(Path({str(root)!r}), Path({str(tmp_path / "run")!r})))
-loggers[-1].log_metrics({{"train/loss": 1.0}}, step=0)
-_close(loggers, 0)
-"""
-    for rank, count in (("1", 0), ("0", 1)):
-        environment = os.environ | {"LOCAL_RANK": rank, "WORLD_SIZE": "2", "PYTHONPATH": str(REPO)}
-        subprocess.run([sys.executable, "-c", program], check=True, env=environment, cwd=tmp_path)
+def test_an_image_that_was_restored_exactly_has_its_place_in_the_table(tmp_path: Path) -> None:
+    logger = RunLogger("p", str(tmp_path), "abc", True, "n", "g", "train", ["t"])
+    image = {"name": "a", "psnr": "inf", "ssim": 1.0, "psnr_blur": 20.0, "ssim_blur": 0.5}
+    scores = {"psnr": "inf", "ssim": 1.0, "psnr_blur": 20.0, "ssim_blur": 0.5, "per_image": [image]}
+    logger.log_record({"scores": {"mini": scores}, "training": {"steps": 4, "val_psnr": None}})
+    logger.close(0)
+    [run] = offline_runs(tmp_path)
+    assert run.table("test/per_image")["data"][0][1:] == [math.inf, 1.0, 20.0, 0.5]
+    assert "val/psnr_scored" not in run.summary
+    assert run.summary["test/ssim"] == 1.0
+
+
+def test_a_folder_with_a_bracket_can_be_synced_as_it_is_told(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "dffm+data.val=[c]"
+    folder.mkdir()
+    logger = RunLogger("p", str(folder), "abc", True, "n", "g", "train", ["t"])
+    logger.log_metrics({"a": 1.0}, step=0)
+    logger.close(0)
+    [line] = lines_of_wandb(capfd.readouterr().out)
+    found = subprocess.run(["bash", "-c", f"ls -d {line.split('`wandb sync ')[1].split('`')[0]}"], capture_output=True)
+    assert found.stdout.decode().strip() == str(offline_runs(folder)[0].folder)
+
+
+def test_the_dashboard_shows_what_runs_log(finished: tuple[DictConfig, OfflineRun]) -> None:
+    _, run = finished
+    spec = read_dashboard(default_spec())
+    shown = {kind: {name for part in spec.sections if part.kind == kind for name in part.names} for kind in KINDS}
+    assert shown["lines"] | {"train/loss"} == CURVES | {"gpu_memory"}
+    assert shown["bars"] | set(spec.columns) | shown["images"] | shown["tables"] <= set(run.summary)
+    assert {spec.baseline, *spec.rows} <= set(stems("ablation"))
+    assert run.state["config"]["row"] in spec.rows
+
+
+def test_tensorboard_shows_the_same_curves(root: Path, tmp_path: Path) -> None:
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator", exc_type=ImportError)
+    cfg = tiny(root, tmp_path / "run", "logger=tensorboard")
+    ACT_AT["signal"] = 2
+    with pytest.raises(SystemExit):
+        train(cfg)
+    train(cfg)
+    found = events.EventAccumulator(f"{cfg.run_dir}/tensorboard")
+    found.Reload()
+    assert set(found.Tags()["scalars"]) >= CURVES
+    assert set(found.Tags()["images"]) == {"val/image_0", "val/image_1"}
+    assert [event.step for event in found.Scalars("train/loss")] == [0, 1, 2, 3, 4, 5]
+    assert [event.step for event in found.Images("val/image_0")] == [1, 3, 5]
+
+
+def test_other_processes_of_a_run_log_nothing(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for rank, count in ((1, 0), (0, 1)):
+        monkeypatch.setenv("LOCAL_RANK", str(rank))
+        monkeypatch.setattr(rank_zero_only, "rank", rank)  # as Lightning finds it when it is imported
+        loggers = _loggers(tiny(root, tmp_path / "run"))
+        loggers[-1].log_metrics({"train/loss": 1.0}, step=0)
+        _close(loggers, 0)
         assert len(list(tmp_path.glob("run/wandb/offline-run-*"))) == count
 
 
@@ -282,6 +326,7 @@ def test_a_name_whose_look_up_hangs_is_given_up_on(monkeypatch: pytest.MonkeyPat
     def hang(*_: Any, **__: Any) -> None:
         asked.set()
         answered.wait()
+        raise socket.gaierror
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
     assert why_unreachable("http://wandb.example", 0.3) == "http://wandb.example does not answer within 0.3 s"

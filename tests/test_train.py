@@ -338,22 +338,3 @@ def test_mixed_precision_trains_to_finite_weights(tiny: Compose, precision: str)
     cfg = tiny(f"trainer.precision={precision}", "trainer.max_epochs=1", "ablation=dffm_msrm")
     train(cfg)
     assert all(torch.isfinite(value).all() for value in read_weights(Path(cfg.run_dir) / "last.ckpt").values())
-
-
-def test_wandb_needs_no_account_and_a_resumed_run_keeps_its_name(
-    tiny: Compose, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path
-) -> None:
-    for name in ("WANDB_API_KEY", "WANDB_MODE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    monkeypatch.setenv("WANDB_SILENT", "true")
-    ACT_AT["signal"] = 3
-    cfg = tiny("logger=wandb")
-    with pytest.raises(SystemExit):
-        train(cfg)
-    train(cfg)
-    folder = Path(cfg.run_dir)
-    names = {path.name.rsplit("-", 1)[1] for path in folder.glob("wandb/offline-run-*")}
-    assert names == {(folder / "run_id").read_text()}
-    assert list(folder.glob("wandb/offline-run-*/files/media/images/val/*.png"))
-    assert "wandb: no account here, so offline" in capfd.readouterr().out

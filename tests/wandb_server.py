@@ -10,6 +10,7 @@ from typing import Any
 KEY = "0" * 40
 VIEWER = {"id": "u", "username": "u", "entity": "team", "flags": "{}", "teams": {"edges": []}}
 ARTIFACT = {"id": "a", "state": "COMMITTED", "artifactSequence": {"latestArtifact": {"id": "a"}}}
+PROJECT = {"id": "p", "name": "p", "entityName": "team", "createdAt": "", "isBenchmark": False, "user": None}
 ENTITY = {"id": "e", "name": "team"}
 
 
@@ -78,8 +79,12 @@ class Server:
             answer["createArtifact"] = {"artifact": ARTIFACT}
         if "upsertView" in text:
             self.views.append(given)
-            view = {"id": f"VmlldzoxMj{len(self.views)}", "name": given["name"]}
+            kept = {key: given[key] for key in ("name", "displayName", "description", "type", "spec")}
+            view = {"id": f"VmlldzoxMj{len(self.views)}", **kept}
             answer["upsertView"] = {"view": view, "inserted": True}
+        if "GetProjects" in text:
+            page = {"endCursor": None, "hasNextPage": False}
+            answer["models"] = {"edges": [{"node": PROJECT}], "pageInfo": page}
         if "internalId" in text:
             answer["project"] = {"id": "p", "internalId": "UHJvamVjdEludGVybmFsSWQ6MQ=="}
         return answer

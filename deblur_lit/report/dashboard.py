@@ -4,6 +4,7 @@ import argparse
 import json
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,10 @@ def _run(options: argparse.Namespace) -> None:
         write_whole(output, (json.dumps(specification(workspaces), indent=1) + "\n").encode())
         print(f"{reason + ': ' if reason else ''}the specification is in {output}")
     if not reason:
-        for workspace in workspaces:
-            print(f"workspace {workspace.name}: {workspace.save().url}")
-        print(f"report: {_save_report(dashboard, study, options.data, options.project, entity)}")
+        with _said_by_wandb():
+            for workspace in workspaces:
+                print(f"workspace {workspace.name}: {workspace.save().url}")
+            print(f"report: {_save_report(dashboard, study, options.data, options.project, entity)}")
 
 
 def _why_not_saved() -> str | None:
@@ -82,10 +84,19 @@ def _why_not_saved() -> str | None:
 def _own_entity() -> str:
     import wandb
 
-    try:
+    with _said_by_wandb():
         return str(wandb.Api().default_entity)
-    except wandb.Error as error:
-        raise ValueError(f"wandb: {error}") from error
+
+
+@contextmanager
+def _said_by_wandb() -> Iterator[None]:
+    """Turn what wandb refuses, such as a key or a project that is not there, into one line."""
+    import wandb
+
+    try:
+        yield
+    except (wandb.Error, ValueError) as error:
+        raise ValueError(f"wandb: {' '.join(str(error).split())}") from error
 
 
 def build(dashboard: Dashboard, study: Path, data: str | None, project: str, entity: str) -> list[Any]:

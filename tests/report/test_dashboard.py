@@ -180,6 +180,15 @@ def test_with_an_account_and_no_server_the_specification_is_written(
     assert json.loads(Path("dashboard.json").read_text())
 
 
+def test_what_wandb_refuses_is_one_line(
+    study: Store, server: Server, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    monkeypatch.setenv("WANDB_API_KEY", "short")
+    assert main(["dashboard", "--runs", str(study.runs), "--study", "mine"]) == 1
+    assert re.fullmatch(r"dashboard: wandb: .*API key.*\n", capsys.readouterr().err)
+
+
 @pytest.mark.parametrize(
     ("old", "new", "said"),
     [
