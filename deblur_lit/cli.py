@@ -9,6 +9,7 @@ PASSED_ON = {  # commands whose words their own module reads
     "train": "train one row, or with -m a sweep (same as python -m deblur_lit.train)",
     "reproduce": "make a table of the paper (same as python -m deblur_lit.reproduce)",
     "report": "write and print a table from run folders (same as python -m deblur_lit.report)",
+    "dashboard": "build the workspaces of a sweep at wandb, or write their specification",
     "evaluate": "score a run folder or a network with a checkpoint on a data set",
     "score": "score restored images against sharp ones by every protocol of the literature",
     "figure": "draw evaluated systems side by side: PNG, PDF and a page with a slider",
@@ -53,6 +54,10 @@ def _pass_on(command: str, words: list[str]) -> int:
         from deblur_lit.report.__main__ import main as report
 
         return report(words)
+    if command == "dashboard":
+        from deblur_lit.report.dashboard import main as dashboard
+
+        return dashboard(words)
     if command == "score":
         from deblur_lit.score import main as score
 

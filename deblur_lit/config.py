@@ -1,7 +1,6 @@
 """Finding, composing, checking and naming configurations."""
 
 import difflib
-import os
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -18,6 +17,8 @@ from hydra.core.plugins import Plugins
 from hydra.errors import InstantiationException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
+
+from deblur_lit.account import is_offline
 
 ABLATED_NETWORK = "unet"  # the only network with empty slots
 NO_ABLATION = "baseline"
@@ -179,15 +180,6 @@ def _variant(override_dirname: str) -> str:
     return "+" + override_dirname.replace("/", "_") if override_dirname else ""
 
 
-def _wandb_offline() -> bool:
-    """Tell whether wandb has no account to log to."""
-    if os.environ.get("WANDB_MODE"):
-        return os.environ["WANDB_MODE"] != "online"
-    netrc = Path(os.environ.get("NETRC", Path.home() / ".netrc"))
-    known = netrc.is_file() and "wandb" in netrc.read_text(encoding="utf-8", errors="replace")
-    return not (os.environ.get("WANDB_API_KEY") or known)
-
-
 def _data_root(data_root: str | None, *candidates: str) -> str:
     """Return the first folder of DATA_ROOT that exists, else its first candidate (whose absence is reported)."""
     base = Path(data_root or "data")
@@ -207,7 +199,7 @@ def _run_id(run_dir: str) -> str:
 
 OmegaConf.register_new_resolver("row", _row, replace=True)
 OmegaConf.register_new_resolver("variant", _variant, replace=True)
-OmegaConf.register_new_resolver("wandb_offline", _wandb_offline, replace=True)
+OmegaConf.register_new_resolver("wandb_offline", is_offline, replace=True)
 OmegaConf.register_new_resolver("data_root", _data_root, replace=True)
 OmegaConf.register_new_resolver("run_id", _run_id, replace=True)
 

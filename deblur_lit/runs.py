@@ -40,6 +40,7 @@ IGNORED = (
     "logger.*",
     "callbacks.progress*",
     "callbacks.plan*",
+    "callbacks.curves*",
     "callbacks.images*",
     "callbacks.timer*",
     "callbacks.last.every_n_steps",

@@ -23,6 +23,7 @@ from deblur_lit.slurm import is_first_process, requeue
 
 if TYPE_CHECKING:
     from lightning import Trainer
+    from lightning.pytorch.loggers import Logger
 
     from deblur_lit.data.datamodule import DeblurDataModule
     from deblur_lit.module import DeblurModule
@@ -88,17 +89,31 @@ def _run(cfg: DictConfig, folder: Path) -> dict[str, Any]:
     import lightning  # here, because an error above should not wait for it
     import torch
 
+    from deblur_lit.tracking import RunLogger
+
     _quiet()
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = cfg.tf32
     lightning.seed_everything(cfg.seed, workers=True, verbose=False)
     datamodule: DeblurDataModule = build(cfg.data.module)
     module: DeblurModule = build(cfg.module)
-    trainer = _trainer(cfg, datamodule, processes)
-    _fit(trainer, module, datamodule, folder)
-    if not trainer.is_global_zero:
-        return {}
-    record = _record(cfg, trainer, module, datamodule, folder)
-    runs.write_record(folder, record)
+    loggers = _loggers(cfg)
+    exit_code: Any = 1
+    try:
+        trainer = _trainer(cfg, datamodule, processes, loggers)
+        _fit(trainer, module, datamodule, folder)
+        if not trainer.is_global_zero:
+            return {}
+        record = _record(cfg, trainer, module, datamodule, folder)
+        for logger in loggers:
+            if isinstance(logger, RunLogger):
+                logger.log_record(record)
+        runs.write_record(folder, record)
+        exit_code = 0
+    except SystemExit as stop:
+        exit_code = stop.code
+        raise
+    finally:
+        _close(loggers, exit_code if isinstance(exit_code, int) else 1)
     score = record["scores"][cfg.data.name]
     print(
         f"{record['row']}: {score['psnr']:.2f} dB, SSIM {score['ssim']:.4f} on {score['label']} ({folder})",
@@ -122,24 +137,34 @@ def _quiet() -> None:
         warnings.filterwarnings("ignore", text)
 
 
-def _trainer(cfg: DictConfig, datamodule: "DeblurDataModule", processes: int) -> "Trainer":
+def _loggers(cfg: DictConfig) -> "list[Logger]":
+    """Return the loggers, told the resolved configuration."""
     from deblur_lit import provenance
 
+    loggers = [build(node) for node in (cfg.logger or {}).values() if node is not None]
+    if is_first_process():  # before there is a trainer, another process would not know that it is none
+        commit, dirty = provenance.git_state()
+        config: Any = OmegaConf.to_container(cfg, resolve=True)
+        for logger in loggers:
+            logger.log_hyperparams({**config, "row": row_name(cfg), "commit": commit, "dirty": dirty})
+    return loggers
+
+
+def _trainer(cfg: DictConfig, datamodule: "DeblurDataModule", processes: int, loggers: "list[Logger]") -> "Trainer":
     nodes = {name: node for name, node in cfg.callbacks.items() if node is not None}
     if not datamodule.has_validation:
         nodes = {name: node for name, node in nodes.items() if "monitor" not in node}
-    loggers = [build(node) for node in (cfg.logger or {}).values() if node is not None]
-    commit, dirty = provenance.git_state()
-    config: Any = OmegaConf.to_container(cfg, resolve=True)
-    for logger in loggers:
-        logger.log_hyperparams({**config, "commit": commit, "dirty": dirty})
-    if cfg.logger and cfg.logger.get("wandb") and cfg.logger.wandb.offline:
-        print(
-            f"wandb: no account here, so offline; `wandb sync {cfg.run_dir}/wandb/offline-run-*` uploads",
-            flush=True,
-        )
     node = lightning_node(cfg.trainer, processes)
     return build(node, {"callbacks": [build(node) for node in nodes.values()], "logger": loggers})
+
+
+def _close(loggers: "list[Logger]", exit_code: int) -> None:
+    from deblur_lit.tracking import RunLogger
+
+    for logger in loggers:
+        logger.finalize("failed" if exit_code else "success")
+        if isinstance(logger, RunLogger):
+            logger.close(exit_code)
 
 
 def _fit(trainer: "Trainer", module: "DeblurModule", datamodule: "DeblurDataModule", folder: Path) -> None:
@@ -158,10 +183,8 @@ def _fit(trainer: "Trainer", module: "DeblurModule", datamodule: "DeblurDataModu
         read_weights(last)  # a damaged file is named before anything starts
         if trainer.is_global_zero:
             print(f"continuing from {last}", flush=True)
-    status = "failed"
     try:
         trainer.fit(module, datamodule=datamodule, ckpt_path=last if last.is_file() else None, weights_only=True)
-        status = "success"
     except NonFiniteLossError as error:
         sys.exit(f"error: {error}")
     except torch.distributed.DistError as error:
@@ -178,11 +201,6 @@ def _fit(trainer: "Trainer", module: "DeblurModule", datamodule: "DeblurDataModu
                 print(said, flush=True)
             sys.exit(130)
         raise
-    finally:
-        for logger in trainer.loggers:
-            logger.finalize(status)
-        if "wandb" in sys.modules:
-            sys.modules["wandb"].finish()  # or the next run of this process would log into this one
 
 
 def _record(

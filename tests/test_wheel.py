@@ -84,6 +84,7 @@ def test_the_wheel_holds_what_the_package_needs_and_no_more(wheel: Path) -> None
     assert scenes == {Path(name).name for name in names if name.startswith("deblur_lit/data/scenes/")}
     page = {name for name in names if name.startswith("deblur_lit/figure/page.") and not name.endswith(".py")}
     assert page == {f"deblur_lit/figure/page.{suffix}" for suffix in ("html", "css", "js")}
+    assert "deblur_lit/dashboard.yaml" in names
     sources = {path.relative_to(REPO).as_posix() for path in (REPO / "deblur_lit").rglob("*.py")}
     plugin = "deblur_lit/plugins/"
     assert {name.removeprefix(plugin) for name in sources} == {name for name in names if name.endswith(".py")}

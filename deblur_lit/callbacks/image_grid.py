@@ -48,9 +48,10 @@ class ImageGrid(Callback):
         width = max(picture.shape[1] for picture in pictures)
         padded = [np.pad(p, ((0, GAP), (0, width - p.shape[1]), (0, 0)), constant_values=255) for p in pictures]
         Image.fromarray(np.concatenate(padded)).save(self.path)
+        step = max(0, trainer.global_step - 1)  # Lightning's number of this validation's scores
         for logger in trainer.loggers:
             if isinstance(logger, WandbLogger):
-                logger.log_image("val/images", pictures, step=trainer.global_step)
+                logger.log_image("val/images", pictures, step=step)
             elif isinstance(logger, TensorBoardLogger):
                 for index, picture in enumerate(pictures):
-                    logger.experiment.add_image(f"val/image_{index}", picture, trainer.global_step, dataformats="HWC")
+                    logger.experiment.add_image(f"val/image_{index}", picture, step, dataformats="HWC")

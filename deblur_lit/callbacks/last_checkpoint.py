@@ -58,14 +58,7 @@ class LastCheckpoint(Checkpoint):  # Lightning calls this kind last, when all ot
         return self._signal in PREEMPTION
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Continue the random numbers where the checkpoint left them, and Lightning's count of epochs."""
-        progress = trainer.fit_loop.epoch_progress
-        at_epoch_end = trainer.fit_loop.restarted_mid_epoch and trainer.fit_loop.epoch_loop.restarted_on_train_batch_end
-        if at_epoch_end and progress.current.ready == trainer.current_epoch:
-            # Saved behind the last batch of an epoch: Lightning 2.6 starts the next one without counting it, and a
-            # run that is resumed again from there would leave out a step.
-            progress.increment_ready()
-            progress.increment_started()
+        """Continue the random numbers where the checkpoint left them."""
         if self._rng:
             set_rng_state(self._rng)
             self._rng = {}
@@ -76,19 +69,29 @@ class LastCheckpoint(Checkpoint):  # Lightning calls this kind last, when all ot
         """Save every n steps, and before leaving on a signal."""
         if (batch_idx + 1) % trainer.accumulate_grad_batches:
             return  # between two batches of one step: a checkpoint would lack the gradient of the first
+        if trainer.is_last_batch:
+            return  # a run that continued from here would leave out the validation of this epoch
         step = trainer.global_step
         due = step != self._saved_step and step % self.every_n_steps == 0
-        stopped = self._signal is not None
-        if trainer.world_size > 1:  # at the same step, or one would wait in its checkpoint for the others
-            stopped = trainer.strategy.reduce_boolean_decision(stopped, all=False)
+        stopped = self._stopped(trainer)
         if due or stopped:
             self._save(trainer)
         if stopped:
+            # Lightning logs a step behind this hook; the checkpoint lies behind the step, which nobody would log again
+            trainer._logger_connector.update_train_step_metrics()
             raise KeyboardInterrupt
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Save after the epoch and its validation."""
+        """Save after the epoch and its validation, and leave on a signal."""
         self._save(trainer)
+        if self._stopped(trainer):
+            raise KeyboardInterrupt
+
+    def _stopped(self, trainer: Trainer) -> bool:
+        stopped = self._signal is not None
+        if trainer.world_size > 1:  # at the same step, or one would wait in its checkpoint for the others
+            stopped = trainer.strategy.reduce_boolean_decision(stopped, all=False)
+        return stopped
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Give the signals back."""

@@ -48,7 +48,8 @@ class Speed:
         return str(timedelta(seconds=round(steps * trainer.accumulate_grad_batches * self._seconds_per_batch)))
 
 
-def _images(trainer: Trainer, batch: Any) -> int:
+def images_in(trainer: Trainer, batch: Any) -> int:
+    """Return how many images all devices together see in one batch."""
     return len(batch["name"]) * trainer.world_size
 
 
@@ -63,7 +64,7 @@ class RichProgress(RichProgressBar):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Measure the speed, then update the bar."""
-        self._speed.step(_images(trainer, batch))
+        self._speed.step(images_in(trainer, batch))
         super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -104,7 +105,7 @@ class LineProgress(ProgressBar):
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Print a line when the last one is old enough."""
-        self._speed.step(_images(trainer, batch))
+        self._speed.step(images_in(trainer, batch))
         if time.monotonic() - self._printed >= self._interval:
             self._print(trainer)
 
