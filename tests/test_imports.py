@@ -15,6 +15,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if PLUGIN not in path.pare
 
 # A part imports itself and the layers below it. What stands in one layer does not import each other.
 LAYERS = (
+    {"web"},
     {"tensors", "config", "runs", "pictures", "schedulers", "checkpoint_io", "user_cache", "report", "slurm"},
     {"networks", "losses", "metrics", "data", "provenance", "devices"},
     {"module", "callbacks", "evaluate", "restore", "plan", "bench", "score_files", "score_aligned", "current"},
