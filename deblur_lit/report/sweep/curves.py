@@ -142,4 +142,3 @@ def _read(path: Path, modified: int, size: int) -> tuple[int, dict[str, dict[int
                     if math.isfinite(value):
                         column[step] = value
     return first or NEVER, columns
-

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,6 +35,7 @@ class Job:
         record: the completion record, None where there is none that can be read.
         config: as saved at the last start, interpolations unresolved, empty where nothing was saved.
         seen: last sign of life in seconds since 1970, None where the folder is not there yet.
+        title: what the row is called: as a record or configuration of it says, with what else was changed.
         note: what else there is to say, such as why it failed.
     """
 
@@ -50,13 +51,7 @@ class Job:
     printed: Printed
     seen: float | None
     note: str
-
-    @property
-    def title(self) -> str:
-        """What the row is called: as its record or configuration says, with what else was changed."""
-        said = self.record.get("title") if self.record else _title(self.config)
-        variant = self.row.partition("+")[2]
-        return (f"{said}, {variant}" if variant else str(said)) if said else self.row
+    title: str
 
     @property
     def is_training(self) -> bool:
@@ -106,7 +101,9 @@ def read_jobs(runs: Path) -> list[Job]:
             f"{runs} holds no run: no folder below it has one of {', '.join(SIGNS)}. "
             "Name the folder of a sweep, such as runs/<study>"
         )
-    return [_read_job(runs, folder, planned.get(folder)) for folder in folders]
+    jobs = [_read_job(runs, folder, planned.get(folder)) for folder in folders]
+    titles = {(job.data, job.row): job.title for job in reversed(jobs) if job.title}
+    return [replace(job, title=titles.get((job.data, job.row), job.row)) for job in jobs]
 
 
 def find_folders(runs: Path) -> Iterator[Path]:
@@ -137,7 +134,9 @@ def _read_job(runs: Path, folder: str, planned: Planned | None) -> Job:
             printed = read_log(where)
     state, note = _state(path, record, damage, planned, seen)
     seed = int(place[-1][4:]) if lies_well and place[-1] != "published" else None
-    return Job(folder, path, data, row, seed, state, record, _config(path), log, printed, seen, note)
+    config = _config(path)
+    title = _title(record, config, row)
+    return Job(folder, path, data, row, seed, state, record, config, log, printed, seen, note, title)
 
 
 def _state(
@@ -175,10 +174,12 @@ def _config(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _title(config: dict[str, Any]) -> Any:
+def _title(record: dict[str, Any] | None, config: dict[str, Any], row: str) -> str:
     """Return a row's title as records have it: of its ablation, or of its network where that has no slots to fill."""
     card, ablation = (part if isinstance(part := config.get(key), dict) else {} for key in ("card", "ablation"))
-    return (ablation if card.get("name") == "unet" else card).get("title")
+    said = (record or (ablation if card.get("name") == "unet" else card)).get("title")
+    variant = row.partition("+")[2]
+    return ", ".join(str(part) for part in (said, variant) if part) if said else ""
 
 
 def _seen(path: Path) -> float | None:
@@ -191,8 +192,8 @@ def _seen(path: Path) -> float | None:
 
 
 def counts(jobs: Sequence[Job]) -> dict[State, int]:
-    """Return how many jobs are in each state that there is, those that need a look first."""
-    states: list[State] = ["failed", "stopped", "running", "waiting", "finished"]
+    """Return how many jobs are in each state that there is, those that are done first."""
+    states: list[State] = ["finished", "running", "waiting", "stopped", "failed"]
     found = {state: sum(job.state == state for job in jobs) for state in states}
     return {state: number for state, number in found.items() if number}
 
