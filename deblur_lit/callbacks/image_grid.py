@@ -13,7 +13,6 @@ from PIL.PngImagePlugin import PngInfo
 from deblur_lit.pictures import GAP, Picture, comparison, panels, to_picture
 from deblur_lit.tensors import Batch
 
-
 PANELS = "panels"  # text in validation.png: {step, images: [{name, panels}]} as JSON, for whoever cuts it
 
 

@@ -1,4 +1,4 @@
-"""`python -m deblur_lit.report TABLE`: write and print a table, or keep a finished one; or `RUNS`: a page of a sweep."""
+"""`python -m deblur_lit.report`: write and print a table, keep a finished one, or write the page of a sweep."""
 
 import argparse
 import sys

@@ -21,6 +21,12 @@ from deblur_lit.report.text import one_line
 
 RELOAD_SECONDS = 10  # between two looks of the open page at its file, while jobs run or wait
 
+ABOUT_CURVES = (
+    "Lines are means over the seeds of a row, bands reach from the lowest to the highest seed (one seed has none); dashed "
+    "where some seeds have no value yet. Steps that were done again after a restart count once. Point at a chart, or use "
+    "the arrow keys in it, for values."
+)
+
 Rows = Mapping[str, Sequence[Job]]
 
 
@@ -132,20 +138,9 @@ def _curves(key: str, found: Sequence[Chart]) -> Iterator[str]:
             '</option><option value="0.75">last quarter</option></select></label></div>'
         )
         yield '<div class="charts"></div>'
-        yield (
-            '<p class="small">Lines are means over the seeds of a row, bands reach from the lowest to the highest seed '
-            "(one seed has none); dashed where some seeds have no value yet. Steps that were done again after a restart "
-            "count once. Point at a chart, or use the arrow keys in it, for values."
-        )
-        if wide := [chart for chart in found if chart.width > 1]:
-            yield (
-                " Reduced to about "
-                + str(POINTS)
-                + " points, each a mean: "
-                + ", ".join(f"{_text(chart.name)} over {chart.width} steps" for chart in wide)
-                + "."
-            )
-        yield "</p>"
+        wide = ", ".join(f"{chart.name} over {chart.width} steps" for chart in found if chart.width > 1)
+        reduced = f" Reduced to about {POINTS} points, each a mean: {wide}." if wide else ""
+        yield f'<p class="small">{ABOUT_CURVES}{escape(reduced)}</p>'
     if absent := missing(found):
         yield f'<p class="missing">Not logged by any run: {_text(", ".join(absent))}.</p>'
 

@@ -1,4 +1,4 @@
-"""What sweeps said they would run: .sweep/<id>/jobs.json below the folder of runs, written by the launchers."""
+"""What sweeps said they would run: .sweep/<id>/jobs.json in the folder of a sweep, written by the launchers."""
 
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from deblur_lit.report.sweep.alive import is_held
 
 FOLDER = ".sweep"  # holds a folder for each sweep, which the sweep locks while it runs
 JOBS = "jobs.json"
+ABOVE = 3  # a run lies at most so deep below its sweep: <data>/<row>/seed<k>
 
 
 @dataclass(frozen=True)
@@ -24,16 +25,21 @@ class Planned:
 def read_planned(runs: Path) -> dict[str, Planned]:
     """Return the jobs of all sweeps by folder below `runs`, in the sweeps' order.
 
-    Where two sweeps name one job the living or else the later one counts. A plan that is damaged says nothing.
+    `runs` may be the folder of a sweep, lie within one, or hold some. Where two sweeps name one job the living or else
+    the later one counts. A plan that is damaged says nothing.
     """
+    runs = runs.resolve()
     sweeps = []
-    for path in (runs / FOLDER).glob(f"*/{JOBS}"):
-        with suppress(OSError, ValueError):
-            written = path.stat().st_mtime
-            sweeps.append((is_held(path.parent, written), written, path.parent.name, _read(path)))
+    for root in (*sorted(path.parent for path in runs.glob(f"*/{FOLDER}")), runs, *runs.parents[:ABOVE]):
+        for path in (root / FOLDER).glob(f"*/{JOBS}"):
+            with suppress(OSError, ValueError):
+                written = path.stat().st_mtime
+                sweeps.append((is_held(path.parent, written), written, str(path), root, _read(path)))
     found: dict[str, Planned] = {}
-    for alive, _, _, jobs in sorted(sweeps, key=lambda sweep: sweep[:3]):
-        found |= {folder: Planned(alive, failed, reason) for folder, failed, reason in jobs}
+    for alive, _, _, root, jobs in sorted(sweeps, key=lambda sweep: sweep[:3]):
+        for folder, failed, reason in jobs:
+            if (root / folder).is_relative_to(runs):
+                found[(root / folder).relative_to(runs).as_posix()] = Planned(alive, failed, reason)
     return found
 
 
