@@ -22,9 +22,9 @@ from deblur_lit.report.text import one_line
 RELOAD_SECONDS = 10  # between two looks of the open page at its file, while jobs run or wait
 
 ABOUT_CURVES = (
-    "Lines are means over the seeds of a row, bands reach from the lowest to the highest seed (one seed has none); dashed "
-    "where some seeds have no value yet. Steps that were done again after a restart count once. Point at a chart, or use "
-    "the arrow keys in it, for values."
+    "Lines are means over the seeds of a row, bands reach from the lowest to the highest seed (one seed has none); "
+    "dashed where some seeds have no value yet. Steps that were done again after a restart count once. Point at a "
+    "chart, or use the arrow keys in it, for values."
 )
 
 Rows = Mapping[str, Sequence[Job]]
