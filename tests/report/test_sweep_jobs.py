@@ -167,10 +167,20 @@ def test_a_plan_is_found_from_above_and_from_within(sweep: Sweep) -> None:
 
 def test_a_changed_value_is_part_of_the_title(sweep: Sweep) -> None:
     path = sweep.start("dffm+optimizer.lr=0.1")
+    sweep.start("baseline")
     path.joinpath("config.yaml").write_text("card: {name: unet}\nablation: {title: + DFFM}\n")
-    assert only(sweep).title == "+ DFFM, optimizer.lr=0.1"
+    assert [job.title for job in read_jobs(sweep.root)] == ["baseline", "+ DFFM, optimizer.lr=0.1"]
     path.joinpath("config.yaml").write_text("card: {name: srn, title: SRN}\nablation: {title: baseline}\n")
-    assert only(sweep).title == "SRN, optimizer.lr=0.1"
+    assert [job.title for job in read_jobs(sweep.root)] == ["baseline", "SRN, optimizer.lr=0.1"]
+
+
+def test_what_was_changed_in_all_rows_is_part_of_no_title(sweep: Sweep) -> None:
+    for row in ("baseline", "dffm"):
+        for rate in (1, 2):
+            path = sweep.start(f"{row}+data.val=[a,b],optimizer.lr={rate}")
+            path.joinpath("config.yaml").write_text(f"card: {{name: unet}}\nablation: {{title: {row}}}\n")
+    titles = [job.title for job in read_jobs(sweep.root)]
+    assert titles == [f"{row}, optimizer.lr={rate}" for row in ("baseline", "dffm") for rate in (1, 2)]
 
 
 def test_a_waiting_job_is_called_as_other_seeds_of_its_row(sweep: Sweep) -> None:

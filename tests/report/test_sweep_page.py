@@ -157,6 +157,17 @@ def test_changed_values_are_rows_of_their_own(sweep: Sweep) -> None:
     assert scores["baseline, optimizer.lr=0.1"][3] == "29.01 ± 0.01"
 
 
+def test_what_was_changed_in_all_rows_is_said_once_and_the_reference_is_found(sweep: Sweep) -> None:
+    for row in ("baseline", "dffm"):
+        (sweep.root / "mini" / row).rename(sweep.root / "mini" / f"{row}+trainer.max_epochs=2")
+    shutil.rmtree(sweep.root / "mini/msrm")
+    shutil.rmtree(sweep.root / ".sweep")
+    text = page(sweep)
+    assert list(Elements(text).lines(1)) == ["Row", "baseline", "+ DFFM"]
+    assert Elements(text).lines(1)["+ DFFM"][4] == "+0.39"
+    assert "All rows: trainer.max_epochs=2." in text
+
+
 def test_each_data_set_has_its_own_table_curves_and_pictures(sweep: Sweep) -> None:
     other = Sweep(sweep.root.parent, data="gopro")
     other.finish("baseline", 0, 30.0)

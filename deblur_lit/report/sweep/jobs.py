@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from deblur_lit.report.sweep.alive import is_held
 from deblur_lit.report.sweep.curves import Log, last_step, read_curves
 from deblur_lit.report.sweep.log import Printed, find_log, read_log
 from deblur_lit.report.sweep.planned import Planned, read_planned
+from deblur_lit.report.sweep.rows import shared, title
 
 CONFIG = "config.yaml"
 SIGNS = (CONFIG, RECORD, "job.out", ".hydra")  # one of them makes a folder a run's
@@ -35,7 +37,7 @@ class Job:
         record: the completion record, None where there is none that can be read.
         config: as saved at the last start, interpolations unresolved, empty where nothing was saved.
         seen: last sign of life in seconds since 1970, None where the folder is not there yet.
-        title: what the row is called: as a record or configuration of it says, with what else was changed.
+        title: how the row is shown: as a record or configuration of it says, with what not all rows changed.
         note: what else there is to say, such as why it failed.
     """
 
@@ -102,8 +104,12 @@ def read_jobs(runs: Path) -> list[Job]:
             "Name the folder of a sweep, such as runs/<study>"
         )
     jobs = [_read_job(runs, folder, planned.get(folder)) for folder in folders]
-    titles = {(job.data, job.row): job.title for job in reversed(jobs) if job.title}
-    return [replace(job, title=titles.get((job.data, job.row), job.row)) for job in jobs]
+    said = {(job.data, job.row): job.title for job in reversed(jobs) if job.title}
+    rows: dict[str, dict[str, None]] = defaultdict(dict)
+    for job in jobs:
+        rows[job.data][job.row] = None
+    common = {data: shared(names) for data, names in rows.items()}
+    return [replace(job, title=title(said.get((job.data, job.row), ""), job.row, common[job.data])) for job in jobs]
 
 
 def find_folders(runs: Path) -> Iterator[Path]:
@@ -115,8 +121,8 @@ def find_folders(runs: Path) -> Iterator[Path]:
         folders[:] = sorted((name for name in folders if not name.startswith(".")), key=_naturally)
 
 
-def _naturally(name: str) -> list[tuple[int, str]]:
-    return [(int(digits or -1), text) for text, digits in re.findall(r"(\D*)(\d{0,18})", name)]
+def _naturally(name: str) -> list[tuple[str, int]]:
+    return [(text, int(digits or -1)) for text, digits in re.findall(r"(\D*)(\d{0,18})", name)]
 
 
 def _read_job(runs: Path, folder: str, planned: Planned | None) -> Job:
@@ -135,8 +141,8 @@ def _read_job(runs: Path, folder: str, planned: Planned | None) -> Job:
     state, note = _state(path, record, damage, planned, seen)
     seed = int(place[-1][4:]) if lies_well and place[-1] != "published" else None
     config = _config(path)
-    title = _title(record, config, row)
-    return Job(folder, path, data, row, seed, state, record, config, log, printed, seen, note, title)
+    said = _title(record, config)
+    return Job(folder, path, data, row, seed, state, record, config, log, printed, seen, note, said)
 
 
 def _state(
@@ -174,12 +180,11 @@ def _config(path: Path) -> dict[str, Any]:
     return {}
 
 
-def _title(record: dict[str, Any] | None, config: dict[str, Any], row: str) -> str:
+def _title(record: dict[str, Any] | None, config: dict[str, Any]) -> str:
     """Return a row's title as records have it: of its ablation, or of its network where that has no slots to fill."""
     card, ablation = (part if isinstance(part := config.get(key), dict) else {} for key in ("card", "ablation"))
     said = (record or (ablation if card.get("name") == "unet" else card)).get("title")
-    variant = row.partition("+")[2]
-    return ", ".join(str(part) for part in (said, variant) if part) if said else ""
+    return str(said or "")
 
 
 def _seen(path: Path) -> float | None:

@@ -14,6 +14,7 @@ from deblur_lit import web
 from deblur_lit.report.sweep.board import board, provenance
 from deblur_lit.report.sweep.curves import POINTS, Chart, charts, missing
 from deblur_lit.report.sweep.jobs import Job, counts, is_live, read_jobs
+from deblur_lit.report.sweep.rows import find
 from deblur_lit.report.sweep.scores import REFERENCE, score
 from deblur_lit.report.sweep.strips import REDUCED, Pictures, cut
 from deblur_lit.report.sweep.table import table
@@ -45,7 +46,7 @@ def sweep_page(runs: Path, reference: str = REFERENCE) -> tuple[str, list[Job]]:
         raise FileNotFoundError(f"there is no folder {runs}")
     jobs = read_jobs(runs)
     groups = _groups(jobs, reference)
-    if reference != REFERENCE and not any(reference in rows for rows in groups.values()):
+    if reference != REFERENCE and not any(find(reference, rows) for rows in groups.values()):
         there = ", ".join(dict.fromkeys(row for rows in groups.values() for row in rows))
         raise ValueError(f"{runs} has no row {reference!r}; there is {there}")
     title = runs.resolve().name
@@ -75,7 +76,8 @@ def _groups(jobs: Sequence[Job], reference: str) -> dict[str, Rows]:
     for job in jobs:
         groups[job.data][job.row].append(job)
     return {
-        data: dict(sorted(rows.items(), key=lambda item: item[0] != reference)) for data, rows in sorted(groups.items())
+        data: dict(sorted(rows.items(), key=lambda item: item[0] != find(reference, rows)))
+        for data, rows in sorted(groups.items())
     }
 
 

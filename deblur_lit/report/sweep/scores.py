@@ -12,6 +12,7 @@ from deblur_lit.report.read import read_run
 from deblur_lit.report.runs import INPUT_ROW, Run, Weights
 from deblur_lit.report.spec import RowSpec, TableSpec
 from deblur_lit.report.sweep.jobs import Job
+from deblur_lit.report.sweep.rows import find, shared
 from deblur_lit.report.table import Measured, Row, Spread, difference, spread
 
 REFERENCE = "baseline"  # the row that differences refer to, where nothing else is said
@@ -49,11 +50,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Scores:
-    """The table of one data set: what its scores are of, the reference row (None where it is not there), its lines."""
+    """The table of one data set: what its scores are of, the reference row (None where it is not
+    there), what was changed in all rows alike, and the lines."""
 
     label: str
     protocol: str
     reference: str | None
+    common: str
     lines: tuple[Line, ...]
 
 
@@ -75,7 +78,8 @@ def score(data: str, rows: Mapping[str, Sequence[Job]], reference: str) -> Score
         for key, jobs in rows.items()
     ]
     column = choice.columns[0]
-    return Scores(column.label, " and ".join(column.protocol.values()), spec.reference, tuple(lines))
+    common = ", ".join(shared(rows))
+    return Scores(column.label, " and ".join(column.protocol.values()), spec.reference, common, tuple(lines))
 
 
 def _line(jobs: Sequence[Job], base: Sequence[Job], row: Row, data: str, remarks: Sequence[str]) -> Line:
@@ -97,7 +101,7 @@ def _line(jobs: Sequence[Job], base: Sequence[Job], row: Row, data: str, remarks
         measured=measured,
         verdict=compared.verdict if compared else "",
         worth=sentence(compared) if compared else "",
-        remarks=(*remarks, *row.remarks),
+        remarks=(*remarks, *(f"{row.title}: {remark}" for remark in row.remarks)),
     )
 
 
@@ -132,7 +136,7 @@ def _spec(data: str, rows: Mapping[str, Sequence[Job]], reference: str) -> Table
         title="",
         claim="",
         source="",
-        reference=reference if reference in rows else None,
+        reference=find(reference, rows),
         benchmarks={},
         measured={},
         rows=tuple(RowSpec(key, title, "", False, {}, ()) for key, title in titles.items()),

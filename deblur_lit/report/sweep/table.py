@@ -21,6 +21,8 @@ def table(scores: Scores, asked: str) -> str:
     heads = "".join(f'<th scope="col">{_text(head)}</th>' for head in HEADS)
     lines = "".join(map(_line, scores.lines))
     said = [f"Test scores: {scores.label}" + (f", {scores.protocol}, means over images." if scores.protocol else ".")]
+    if scores.common:
+        said.insert(0, f"All rows: {scores.common}.")
     title = next((line.title for line in scores.lines if line.key == scores.reference), None)
     if title is not None:
         said.append(f"Δ is the difference to the row '{title}'.")

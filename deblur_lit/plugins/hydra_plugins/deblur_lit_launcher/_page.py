@@ -42,27 +42,23 @@ class SweepPage:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._attempt(self._note)
-        self._attempt(self._held.close)  # the sweep is over: what still waits is left
-        if self._writer is None:
-            return
-        self._attempt(self._finish)
-        if self._writer.poll() is None:
-            self._writer.kill()
-            self._writer.wait()
+        self._attempt(self._held.close, anyway=True)  # the sweep is over: what still waits is left
+        self._attempt(self._finish, anyway=True)
 
     def changed(self) -> None:
         """A job started or ended."""
         self._attempt(self._note)
         self._attempt(self._nudge)
 
-    def _attempt(self, do: Callable[[], None]) -> None:
-        if not self._works:
+    def _attempt(self, do: Callable[[], None], anyway: bool = False) -> None:
+        if not (self._works or anyway):
             return
         try:
             do()
         except Exception as error:  # of any kind: the page is worth no job
+            if self._works:
+                say(f"report: {type(error).__name__}: {error}; the sweep goes on without its page")
             self._works = False
-            say(f"report: {type(error).__name__}: {error}; the sweep goes on without its page")
 
     def _start(self) -> None:
         root = Path(os.path.commonpath([job.root.absolute() for job in self._jobs]))
@@ -73,6 +69,7 @@ class SweepPage:
         self._note()
         self._writer = subprocess.Popen(
             [sys.executable, "-m", WRITER, str(root), str(self._seconds)],
+            bufsize=0,
             stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             start_new_session=True,  # an interrupt from the terminal is for us
@@ -100,11 +97,14 @@ class SweepPage:
             raise RuntimeError(f"{WRITER} ended with exit status {self._writer.wait()}") from None
 
     def _finish(self) -> None:
-        """Let the page be written for the last time."""
-        assert self._writer is not None
+        """Let the page be written for the last time, and its writer end."""
+        if self._writer is None:
+            return
         assert self._writer.stdin is not None
         self._writer.stdin.close()
         try:
             self._writer.wait(LAST_SECONDS)
         except subprocess.TimeoutExpired:
+            self._writer.kill()
+            self._writer.wait()
             say(f"report: not written for the last time within {LAST_SECONDS:.0f} s")
