@@ -102,3 +102,15 @@ def test_what_is_looked_for_first_comes_first_and_what_is_not_there_is_named() -
     ]
     assert missing(found) == ["train/loss"]
     assert missing([]) == list(curves.EXPECTED)
+
+
+def test_of_a_long_training_means_are_held_and_every_validation(sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(curves, "FINE", 50)
+    sweep.log("dffm", 0, [{"step": step, "train/loss": float(step), "val/psnr": float(step)} for step in range(1000)])
+    sweep.log("dffm", 0, [{"step": 900, "train/loss": -1.0}], version=1)
+    log = read_curves(sweep.folder("dffm"))
+    assert list(log["val/psnr"].values()) == list(range(900))
+    assert 45 <= len(log["train/loss"]) <= 51
+    assert log["train/loss"][901] == -1.0
+    assert sorted(log["train/loss"])[-2] == 900  # nothing of what was done again is in the last mean
+    assert log["train/loss"][900] == sum(range(882, 900)) / 18

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+FINE = 4096  # points of a run's training curve that are held in memory
 POINTS = 240  # of a curve; where more steps were logged, each point is a mean over neighbouring ones
 NEVER = 1 << 62  # a step that no run reaches: an empty file replaces nothing
 EXPECTED = ("val/psnr", "val/ssim", "train/loss", "lr")
@@ -38,17 +39,18 @@ def read_curves(folder: Path) -> Log:
     """Return what a run logged in logs/version_<k>/metrics.csv, one version per start, by steps done.
 
     A version that goes on from a checkpoint replaces what earlier ones logged from its first step on: those steps
-    were done again. What is not a number (a diverged loss) is left out.
+    were done again. What is not a number (a diverged loss) is left out. Of a training with more than `FINE` points
+    each is a mean over a few neighbouring steps; validations are all there.
     """
     joined: dict[str, dict[int, float]] = defaultdict(dict)
-    for path in sorted(folder.glob("logs/version_*/metrics.csv"), key=_version):
+    end = NEVER
+    for path in sorted(folder.glob("logs/version_*/metrics.csv"), key=_version, reverse=True):
         with suppress(OSError):  # vanished meanwhile
             status = path.stat()
-            first, columns = _read(path, status.st_mtime_ns, status.st_size)
-            for name in joined:
-                joined[name] = {step: value for step, value in joined[name].items() if step < first}
+            first, columns = _read(path, status.st_mtime_ns, status.st_size, end)
+            end = min(end, first)
             for name, values in columns.items():
-                joined[name].update(values)
+                joined[name] = {**values, **joined[name]}
     return {name: values for name, values in joined.items() if values}
 
 
@@ -118,27 +120,42 @@ def _version(path: Path) -> tuple[int, str]:
 
 
 @lru_cache(maxsize=1024)  # while a sweep is watched, files of finished runs are read once
-def _read(path: Path, modified: int, size: int) -> tuple[int, dict[str, dict[int, float]]]:
-    """Return the first step of a file and its columns."""
+def _read(path: Path, modified: int, size: int, end: int) -> tuple[int, dict[str, dict[int, float]]]:
+    """Return the first step of a file and its columns before the step `end`."""
     text = path.read_text(encoding="utf-8", errors="replace")
     header, *lines = text[: text.rfind("\n") + 1].split("\n")  # without a line that is being written
     names = header.split(",")
-    columns: dict[str, dict[int, float]] = {name: {} for name in names if name not in ("epoch", "step", "")}
     if "step" not in names:
         return NEVER, {}
     at = names.index("step")
+    columns: dict[str, dict[int, float]] = {name: {} for name in names if name not in ("epoch", "step", "")}
     kept = [(index, columns[name]) for index, name in enumerate(names) if name in columns]
-    first = None
+    first = NEVER
     for line in lines:
         cells = line.split(",")
         if len(cells) != len(names) or not cells[at].isdecimal():
             continue
         step = int(cells[at]) + 1  # the file counts from 0
-        first = step if first is None else min(first, step)
+        first = min(first, step)
+        if step >= end:
+            continue
         for index, column in kept:
             if cells[index]:
                 with suppress(ValueError):
                     value = float(cells[index])
                     if math.isfinite(value):
                         column[step] = value
-    return first or NEVER, columns
+    return first, {name: values if name.startswith("val/") else _thin(values) for name, values in columns.items()}
+
+
+def _thin(values: dict[int, float]) -> dict[int, float]:
+    """Return at most about `FINE` points, means over neighbouring steps, so that long runs fit in memory."""
+    if len(values) <= FINE:
+        return values
+    width = math.ceil(max(values) / FINE)
+    bins: dict[int, list[float]] = defaultdict(list)
+    ends: dict[int, int] = {}
+    for step, value in values.items():
+        bins[(step - 1) // width].append(value)
+        ends[(step - 1) // width] = step
+    return {ends[index]: sum(held) / len(held) for index, held in bins.items()}

@@ -14,6 +14,7 @@ from deblur_lit.report.sweep.page import sweep_page
 from deblur_lit.report.sweep.scores import REFERENCE
 
 PAGE = "report.html"  # in the folder of runs
+REST = 20.0  # times as long as a page took, the least time to the next one that nobody asked for
 
 
 def write_page(runs: Path, page: Path | None = None, reference: str = REFERENCE) -> tuple[Path, list[Job]]:
@@ -82,20 +83,23 @@ def follow(runs: Path, seconds: float, pipe: int) -> None:
 
     Args:
         runs: a folder of runs; the page is its report.html.
-        seconds: between two pages while nothing comes.
+        seconds: between two pages while nothing comes; more where a page takes long, so that it never takes more than
+            a twentieth of a core.
         pipe: to read from. It closes when the sweep ends, however that happens.
     """
     said = ""
-    is_open = True
+    is_open, spent = True, 0.0
     while is_open:
-        if select.select([pipe], [], [], seconds)[0]:
+        if select.select([pipe], [], [], max(seconds, REST * spent))[0]:
             is_open = bool(os.read(pipe, 1 << 16))
+        started = time.process_time()
         try:
             write_page(runs)
         except (OSError, ValueError) as error:
             if (line := f"report: {error}; the sweep goes on") != said:
                 print(line, file=sys.stderr, flush=True)
                 said = line
+        spent = time.process_time() - started
 
 
 if __name__ == "__main__":  # python -m deblur_lit.report.sweep.watch RUNS SECONDS, its input a pipe from the launcher
