@@ -11,13 +11,6 @@
   const labels = Object.keys(data.pictures[withPictures[0]]);
   const sorting = { column: -1, descending: false }; // -1: by name
 
-  function make(tag, text, attributes = {}) {
-    const element = document.createElement(tag);
-    if (text !== undefined) element.textContent = text;
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    return element;
-  }
-
   function fill(select, words) {
     select.replaceChildren(...words.map(([value, text]) => make("option", text, { value })));
   }

@@ -86,7 +86,7 @@ def page(title: str, pairs: PairList, systems: Sequence[System], cases: Cases) -
         origins=origins,
         policy=POLICY,
         style=part("base.css") + part("slider.css") + part(STYLE, __package__),
-        script=part("slider.js") + part(SCRIPT, __package__),
+        script=part("elements.js") + part("slider.js") + part(SCRIPT, __package__),
         data=script_data(data),
     )
 

@@ -65,7 +65,8 @@ def sweep_page(runs: Path, reference: str = REFERENCE) -> tuple[str, list[Job]]:
         ),
         provenance=provenance(jobs),
         data=web.script_data({"live": is_live(jobs), "reload": RELOAD_SECONDS}),
-        script=web.part("slider.js") + web.part("page.js", __package__),
+        script="".join(map(web.part, ("elements.js", "slider.js")))
+        + "".join(web.part(f"{name}.js", __package__) for name in ("settings", "curves", "pictures", "page")),
     )
     return text, jobs
 
