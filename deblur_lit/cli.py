@@ -8,7 +8,7 @@ from collections.abc import Sequence
 PASSED_ON = {  # commands whose words their own module reads
     "train": "train one row, or with -m a sweep (same as python -m deblur_lit.train)",
     "reproduce": "make a table of the paper (same as python -m deblur_lit.reproduce)",
-    "report": "write and print a table from run folders (same as python -m deblur_lit.report)",
+    "report": "write and print a table from run folders, or a page of a sweep (same as python -m deblur_lit.report)",
     "dashboard": "build the workspaces of a sweep at wandb, or write their specification",
     "evaluate": "score a run folder or a network with a checkpoint on a data set",
     "score": "score restored images against sharp ones by every protocol of the literature",

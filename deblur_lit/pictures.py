@@ -48,6 +48,26 @@ def comparison(blur: Picture, restored: Picture, sharp: Picture) -> Picture:
     return np.asarray(sheet)
 
 
+def panels(height: int, width: int, top: int = 0) -> dict[str, dict[str, tuple[int, int, int, int]]]:
+    """Return where `comparison` puts its pictures, so that they can be cut out again.
+
+    Args:
+        height: of each picture in pixels.
+        width: likewise.
+        top: where the sheet itself lies on a larger one.
+
+    Returns:
+        For "frame" and "detail", by "blur", "restored" and "sharp": (left, top, right, bottom).
+    """
+    return {
+        kind: {
+            label: (x := place * (width + GAP), top + y, x + width, top + y + height)
+            for place, label in enumerate(("blur", "restored", "sharp"))
+        }
+        for kind, y in (("frame", 0), ("detail", height + GAP))
+    }
+
+
 def busiest(sharp: Picture, height: int, width: int, number: int) -> list[tuple[int, int]]:
     """Return (top, left) of the windows with the most contrast, the first with most, none over another.
 

@@ -15,7 +15,7 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if PLUGIN not in path.pare
 
 # A part imports itself and the layers below it. What stands in one layer does not import each other.
 LAYERS = (
-    {"account"},
+    {"account", "web"},
     {
         "tensors",
         "config",

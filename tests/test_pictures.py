@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from deblur_lit.pictures import GAP, ZOOM, Picture, busiest, comparison, to_picture
+from deblur_lit.pictures import GAP, ZOOM, Picture, busiest, comparison, panels, to_picture
 
 HEIGHT, WIDTH = 36, 48
 
@@ -76,3 +76,17 @@ def test_windows_with_contrast_come_in_its_order_and_never_over_another() -> Non
     assert places[:2] == [(0, 20), (30, 40)]
     assert all(abs(a[0] - b[0]) >= 10 or abs(a[1] - b[1]) >= 20 for a in places for b in places if a != b)
     assert busiest(image, 40, 60, 2) == [(0, 0)]
+
+
+def test_panels_lie_where_the_sheet_has_its_pictures() -> None:
+    height, width, top = 30, 45, 7
+    blur, restored, sharp = (np.full((height, width, 3), value, np.uint8) for value in (10, 120, 240))
+    sheet = np.pad(comparison(blur, restored, sharp), ((top, 0), (0, 0), (0, 0)))
+    for label, value in {"blur": 10, "restored": 120, "sharp": 240}.items():
+        boxes = panels(height, width, top)
+        left, upper, right, lower = boxes["detail"][label]
+        assert (right - left, lower - upper) == (width, height)
+        assert (sheet[upper:lower, left:right] == value).all()
+        left, upper, right, lower = boxes["frame"][label]
+        assert (right - left, lower - upper) == (width, height)
+        assert (sheet[upper:lower, left:right][-5:, -5:] == value).all()  # beside label and mark

@@ -17,9 +17,11 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
+from deblur_lit import runs
 from deblur_lit.config import compose
 from deblur_lit.data.images import write_png
 from deblur_lit.networks.checkpoint import read_weights
+from deblur_lit.report.sweep.strips import read_sheet
 from deblur_lit.slurm import is_first_process, requeue
 from deblur_lit.train import train
 
@@ -254,6 +256,17 @@ def test_the_record_says_what_the_numbers_depend_on(tiny: Compose) -> None:
     assert {"torch", "lightning", "python"} <= record["versions"].keys()
     for name in ("test.png", "validation.png", "config.yaml"):
         assert (Path(cfg.run_dir) / name).is_file()
+
+
+def test_a_report_cuts_the_validation_pictures_of_a_run(tiny: Compose) -> None:
+    cfg = tiny()
+    train(cfg)
+    sheet = read_sheet(Path(cfg.run_dir) / "validation.png", 0, 0)
+    assert sheet.step == runs.read_record(cfg.run_dir)["training"]["steps"]
+    assert list(sheet.images) == ["c/000001", "c/000002"]
+    assert all(
+        set(parts) == {"blur", "restored", "sharp"} for kinds in sheet.images.values() for parts in kinds.values()
+    )
 
 
 def test_the_plan_of_a_run_says_steps_crops_and_hours(tiny: Compose, capsys: pytest.CaptureFixture[str]) -> None:

@@ -82,8 +82,10 @@ def test_the_wheel_holds_what_the_package_needs_and_no_more(wheel: Path) -> None
     scenes = {path.name for path in (REPO / "deblur_lit/data/scenes").iterdir() if path.is_file()}
     assert len(scenes) > 18
     assert scenes == {Path(name).name for name in names if name.startswith("deblur_lit/data/scenes/")}
-    page = {name for name in names if name.startswith("deblur_lit/figure/page.") and not name.endswith(".py")}
-    assert page == {f"deblur_lit/figure/page.{suffix}" for suffix in ("html", "css", "js")}
+    kinds = (".html", ".css", ".js")
+    pages = {path.relative_to(REPO).as_posix() for path in (REPO / "deblur_lit").rglob("*") if path.suffix in kinds}
+    assert len(pages) == 13
+    assert pages == {name for name in names if name.endswith(kinds)}
     assert "deblur_lit/dashboard.yaml" in names
     sources = {path.relative_to(REPO).as_posix() for path in (REPO / "deblur_lit").rglob("*.py")}
     plugin = "deblur_lit/plugins/"

@@ -3,19 +3,13 @@
 (() => {
   const data = JSON.parse(document.getElementById("data").textContent);
   const byId = (id) => document.getElementById(id);
-  const stage = byId("stage"), divider = byId("divider");
+  const stage = byId("stage");
+  const moveDivider = attachDivider(stage, (percent) => `${percent} % ${byId("left").value}, the rest ${byId("right").value}`);
   const SHARP = "Sharp";
   const place = new Map(data.images.map((name, index) => [name, index]));
   const withPictures = Object.keys(data.pictures);
   const labels = Object.keys(data.pictures[withPictures[0]]);
   const sorting = { column: -1, descending: false }; // -1: by name
-
-  function make(tag, text, attributes = {}) {
-    const element = document.createElement(tag);
-    if (text !== undefined) element.textContent = text;
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    return element;
-  }
 
   function fill(select, words) {
     select.replaceChildren(...words.map(([value, text]) => make("option", text, { value })));
@@ -30,23 +24,6 @@
   function valuesOf(label, protocol) {
     const column = data.columns.find((one) => one.label === label && one.protocol === protocol);
     return column && column.values.map(Number);
-  }
-
-  // The divider
-
-  function moveDivider() {
-    stage.style.setProperty("--at", `${divider.value}%`);
-    const [left, right] = [byId("left").value, byId("right").value];
-    divider.setAttribute("aria-valuetext", `${Math.round(divider.value)} % ${left}, the rest ${right}`);
-  }
-
-  function onDividerKey(event) {
-    const signs = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -10, PageUp: 10 };
-    const sign = signs[event.key];
-    if (sign === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
-    event.preventDefault();
-    divider.value = Number(divider.value) + sign * (event.shiftKey ? 10 : 1);
-    moveDivider();
   }
 
   // Pictures
@@ -199,8 +176,6 @@
   byId("image").addEventListener("change", () => { location.hash = encodeURIComponent(byId("image").value); });
   byId("size").addEventListener("change", resize);
   byId("under").addEventListener("load", resize);
-  divider.addEventListener("input", moveDivider);
-  divider.addEventListener("keydown", onDividerKey);
   window.addEventListener("hashchange", followAddress);
   showCases();
   showTable();

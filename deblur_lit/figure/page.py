@@ -1,25 +1,21 @@
 """The page: a slider between any two pictures of an image, and a table of all values. It needs nothing but itself."""
 
-import base64
-import io
-import json
 import math
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
 from typing import Any
 
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
 
-from deblur_lit.data.images import RGB
 from deblur_lit.data.pairs import PairList
 from deblur_lit.figure.scenes import load, ranked
 from deblur_lit.figure.systems import BLURRED, System, of_blur
 from deblur_lit.metrics.protocols import PROTOCOLS
+from deblur_lit.web import POLICY, part, picture, script_data
 
 TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
 
@@ -66,7 +62,7 @@ def page(title: str, pairs: PairList, systems: Sequence[System], cases: Cases) -
     console = Console(stderr=True)
     for name in track(cases.names, "embedding pictures", console=console, transient=True):
         scene = load(pairs, name, "", systems)
-        scenes[name] = {label: _data_uri(picture) for label, picture in scene.pictures.items()}
+        scenes[name] = {label: picture(Image.fromarray(pixels)) for label, pixels in scene.pictures.items()}
     images = list(systems[-1].rows)
     data = {
         "images": images,
@@ -84,24 +80,15 @@ def page(title: str, pairs: PairList, systems: Sequence[System], cases: Cases) -
         f"the largest gain of {systems[-1].label} over the blurred input."
     )
     origins = "".join(f"<li><b>{escape(system.label)}</b>: {escape(system.origin)}</li>" for system in systems)
-    return string.Template(_part(TEMPLATE)).substitute(
+    return string.Template(part(TEMPLATE, __package__)).substitute(
         title=escape(title),
         summary=escape(summary),
         origins=origins,
-        style=_part(STYLE),
-        script=_part(SCRIPT),
-        data=json.dumps(data, allow_nan=False).replace("<", "\\u003c"),  # no value can end the element
+        policy=POLICY,
+        style=part("base.css") + part("slider.css") + part(STYLE, __package__),
+        script=part("elements.js") + part("slider.js") + part(SCRIPT, __package__),
+        data=script_data(data),
     )
-
-
-def _part(name: str) -> str:
-    return files("deblur_lit.figure").joinpath(name).read_text(encoding="utf-8")
-
-
-def _data_uri(picture: RGB) -> str:
-    file = io.BytesIO()
-    Image.fromarray(picture).save(file, "WEBP", lossless=True, method=2, quality=50)  # slower ones save 1 % more
-    return f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _protocols(systems: Sequence[System]) -> list[str]:

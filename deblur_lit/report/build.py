@@ -87,17 +87,18 @@ def _rows(row: RowSpec, base: Path, choice: Choice, unfinished: tuple[str, ...],
     """Return a line for each kind of weights that was scored, or one that says why there is none."""
     kinds: list[Weights] = ["input", "trained", "published"]
     by_kind = {kind: [run for run in choice.runs[row.key] if run.weights == kind] for kind in kinds}
-    lines = [_row(row, kind, runs, choice.columns) for kind, runs in by_kind.items() if runs]
+    lines = [make_row(row, kind, runs, choice.columns) for kind, runs in by_kind.items() if runs]
     if lines:
         return [replace(lines[0], unfinished=unfinished), *lines[1:]]
     if not unfinished and missing is None:
         unfinished = (_looked_for(base, row.key),)
     reason = "; ".join([*unfinished, *([missing] if missing else [])])
-    empty = _row(row, None, [], choice.columns)
+    empty = make_row(row, None, [], choice.columns)
     return [replace(empty, unfinished=unfinished, reasons=dict.fromkeys(empty.reasons, reason))]
 
 
-def _row(row: RowSpec, weights: Weights | None, runs: list[Run], columns: tuple[Column, ...]) -> Row:
+def make_row(row: RowSpec, weights: Weights | None, runs: list[Run], columns: tuple[Column, ...]) -> Row:
+    """Return the line of a table for runs of one row and one kind of weights, without differences to other rows."""
     scored = {column.benchmark: [run for run in runs if column.benchmark in run.scores] for column in columns}
     measured = {name: _measure(held, name) for name, held in scored.items() if held}
     gain = measured[columns[0].benchmark].gain if columns[0].benchmark in measured else None

@@ -88,6 +88,11 @@ def table_folder() -> Path:
     raise FileNotFoundError(f"no conf/table in {package} or {package.parent}: reinstall deblur_lit")
 
 
+def table_names() -> list[str]:
+    """Return the names of the tables that there are, the stems of conf/table."""
+    return sorted(file.stem for file in table_folder().glob("*.yaml"))
+
+
 def load_spec(name: str) -> TableSpec:
     """Return the table that conf/table/<name>.yaml describes.
 
@@ -98,9 +103,8 @@ def load_spec(name: str) -> TableSpec:
         >>> [row.key for row in load_spec("table2").rows][:4]
         ['baseline', 'dffm', 'msrm', 'dffm_msrm']
     """
-    names = sorted(file.stem for file in table_folder().glob("*.yaml"))
-    if name not in names:
-        raise ValueError(f"no table {name!r} in conf/table; there are: {', '.join(names)}")
+    if name not in table_names():
+        raise ValueError(f"no table {name!r} in conf/table; there are: {', '.join(table_names())}")
     return read_spec(table_folder() / f"{name}.yaml")
 
 

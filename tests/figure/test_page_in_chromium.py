@@ -14,29 +14,6 @@ from deblur_lit.figure.page import Cases, page
 from deblur_lit.figure.systems import System
 
 pytestmark = pytest.mark.browser
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One window with a profile of its own."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright drives Chromium")
-    with playwright.sync_playwright() as driver:
-        window = driver.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"),
-            executable_path=chromium,
-            headless=True,
-            args=FLAGS.split(),
-            viewport={"width": 1000, "height": 800},
-        )
-        yield window
-        window.close()
 
 
 @pytest.fixture(scope="module")

@@ -27,6 +27,7 @@ class SubprocessLauncherConf:
     n_jobs: Any = "auto"  # jobs side by side; auto: one per GPU, or per trainer.devices GPUs, and one on a CPU
     gpus: Any = None  # GPUs of each place, as in ["0,1", "2,3"]; null: those that there are, divided
     grace_seconds: float = 10.0  # for a job to end by itself after an interrupt, before it is killed
+    report_seconds: Any = 10.0  # between two writings of <sweep>/report.html; null: no page
 
 
 @dataclass
@@ -46,6 +47,7 @@ class SlurmLauncherConf:
     setup: list[str] = field(default_factory=list)  # shell lines before the job, as in ["module load cuda"]
     options: dict[str, Any] = field(default_factory=dict)  # of sbatch, as in {constraint: a100}
     poll_seconds: float = 5.0  # between two looks at the jobs
+    report_seconds: Any = 10.0  # between two writings of <sweep>/report.html; null: no page
 
 
 for name, conf in (("subprocess", SubprocessLauncherConf), ("slurm", SlurmLauncherConf)):
@@ -90,12 +92,16 @@ class SubprocessLauncher(_JobLauncher):
         n_jobs: jobs side by side, or `auto`: one per GPU, or per `trainer.devices` GPUs, and one on a CPU.
         gpus: the GPUs of each place; None divides those that there are.
         grace_seconds: seconds between the interrupt that a job gets and its being killed.
+        report_seconds: seconds between two writings of the sweep's page; None writes none.
     """
 
-    def __init__(self, n_jobs: int | str, gpus: Sequence[Any] | None, grace_seconds: float) -> None:
+    def __init__(
+        self, n_jobs: int | str, gpus: Sequence[Any] | None, grace_seconds: float, report_seconds: float | None
+    ) -> None:
         self.n_jobs = n_jobs
         self.gpus = gpus
         self.grace_seconds = grace_seconds
+        self.report_seconds = report_seconds
 
     def run(self, jobs: list[Any]) -> None:
         """Run the jobs in processes of this machine."""
@@ -108,7 +114,7 @@ class SubprocessLauncher(_JobLauncher):
             slots = make_slots([job.config for job in jobs], self.n_jobs, self.gpus, os.environ)
         except ValueError as error:
             raise SystemExit(f"error: {error}. Nothing was started") from error
-        run_sweep(jobs, slots, self.grace_seconds)
+        run_sweep(jobs, slots, self.grace_seconds, self.report_seconds)
 
 
 class SlurmLauncher(_JobLauncher):
@@ -127,6 +133,7 @@ class SlurmLauncher(_JobLauncher):
         setup: shell lines before the job.
         options: further options of sbatch.
         poll_seconds: between two looks at the jobs.
+        report_seconds: seconds between two writings of the sweep's page; None writes none.
     """
 
     def __init__(
@@ -143,6 +150,7 @@ class SlurmLauncher(_JobLauncher):
         setup: Sequence[str],
         options: Mapping[str, Any],
         poll_seconds: float,
+        report_seconds: float | None,
     ) -> None:
         self.request = {
             "executor": executor,
@@ -158,9 +166,10 @@ class SlurmLauncher(_JobLauncher):
             "options": dict(options),
         }
         self.poll_seconds = poll_seconds
+        self.report_seconds = report_seconds
 
     def run(self, jobs: list[Any]) -> None:
         """Submit the jobs and wait for them."""
         from hydra_plugins.deblur_lit_launcher._slurm import Request, run_on_slurm
 
-        run_on_slurm(jobs, Request(**self.request), self.poll_seconds)
+        run_on_slurm(jobs, Request(**self.request), self.poll_seconds, self.report_seconds)

@@ -53,6 +53,7 @@ class Job:
     """
 
     tag: str
+    root: Path  # of the sweep
     folder: Path
     overrides: list[str]
     command: list[str]
@@ -113,7 +114,7 @@ def plan(
     names: dict[Path, str] = {}
     for number, overrides in enumerate(job_overrides, 1):
         config = loader.load_sweep_config(sweep, list(overrides))
-        folder = _folder(config, overrides)
+        root, folder = _folder(config, overrides)
         if folder in names:
             raise ConfigCompositionException(
                 f"Two jobs of this sweep have the same folder {folder}: "
@@ -125,7 +126,7 @@ def plan(
         command = [*start, *settings, *overrides, f"hydra.run.dir={run_dir}", "hydra.mode=RUN"]
         swept = _swept(config, overrides, job_overrides) or [folder.parent.name]  # runs/<study>/<data>/<row>/seed<k>
         tag = " ".join([f"[row {number}/{len(job_overrides)}", *swept]) + "]"
-        job = Job(tag, folder, list(overrides), command, config)
+        job = Job(tag, root, folder, list(overrides), command, config)
         job.inspect()
         jobs.append(job)
     return jobs
@@ -179,10 +180,12 @@ def _halves(override: str) -> tuple[str, str]:
     return key, value
 
 
-def _folder(config: DictConfig, overrides: Sequence[str]) -> Path:
+def _folder(config: DictConfig, overrides: Sequence[str]) -> tuple[Path, Path]:
+    """Return the folder of a job's sweep and its own."""
     with _hydra_config(config):
         try:
-            folder = Path(str(config.hydra.sweep.dir), str(config.hydra.sweep.subdir))
+            root = Path(str(config.hydra.sweep.dir))
+            folder = root / str(config.hydra.sweep.subdir)
         except OmegaConfBaseException as error:
             raise ConfigCompositionException(
                 f"hydra.sweep.dir or hydra.sweep.subdir has no value for the job '{' '.join(overrides)}'. "
@@ -190,7 +193,7 @@ def _folder(config: DictConfig, overrides: Sequence[str]) -> Path:
             ) from error
         with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
             config.hydra.runtime.output_dir = str(folder.absolute())
-    return folder
+    return root, folder
 
 
 def _is_sweep_key(override: str) -> bool:

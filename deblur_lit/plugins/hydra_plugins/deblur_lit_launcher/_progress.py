@@ -12,7 +12,7 @@ from hydra_plugins.deblur_lit_launcher._jobs import Job
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-LEFT = re.compile(r"(\d+):(\d\d):(\d\d) left")  # in a job's own progress
+LEFT = re.compile(r"(?:(\d+) days?, )?(\d+):(\d\d):(\d\d) left")  # in a job's own progress
 
 
 class SweepProgress:
@@ -56,8 +56,8 @@ class SweepProgress:
     def printed(self, job: Job, line: str) -> None:
         """A job printed a line; it may say how long it still takes."""
         if found := LEFT.search(line):
-            hours, minutes, seconds = map(int, found.groups())
-            self._left[job.tag] = (time.monotonic(), 3600 * hours + 60 * minutes + seconds)
+            days, hours, minutes, seconds = (int(text or 0) for text in found.groups())
+            self._left[job.tag] = (time.monotonic(), 86400 * days + 3600 * hours + 60 * minutes + seconds)
             self._update()
 
     def ended(self, job: Job) -> float:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from hydra_plugins.deblur_lit_launcher._jobs import FOREIGN, Job
+from hydra_plugins.deblur_lit_launcher._page import SweepPage
 from hydra_plugins.deblur_lit_launcher._process import PR_SET_PDEATHSIG, StopSignals
 from hydra_plugins.deblur_lit_launcher._progress import SweepProgress, say
 from hydra_plugins.deblur_lit_launcher._sweep import LAST_LINES, overview, summary
@@ -83,7 +84,7 @@ def _die_with_us() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run_on_slurm(jobs: Sequence[Job], request: Request, poll_seconds: float) -> None:
+def run_on_slurm(jobs: Sequence[Job], request: Request, poll_seconds: float, report_seconds: float | None) -> None:
     """Submit every job that is not finished or queued, and wait for all of them.
 
     Interrupted, it leaves the jobs in the queue; the same sweep watches them again.
@@ -93,7 +94,7 @@ def run_on_slurm(jobs: Sequence[Job], request: Request, poll_seconds: float) -> 
             signal.
     """
     overview(jobs)
-    with StopSignals() as stop, SweepProgress(jobs, len(jobs)) as progress:
+    with StopSignals() as stop, SweepPage(jobs, report_seconds) as page, SweepProgress(jobs, len(jobs)) as progress:
         try:
             queued = [_Queued(job, _submit(job, request)) for job in jobs if job.status in ("new", "begun")]
         except (ImportError, RuntimeError, OSError, ValueError) as error:
@@ -106,6 +107,7 @@ def run_on_slurm(jobs: Sequence[Job], request: Request, poll_seconds: float) -> 
                 queued.remove(each)
                 each.judge()
                 progress.ended(each.job)
+                page.changed()
             if time.monotonic() - said > SAID_SECONDS:
                 said = time.monotonic()
                 say(progress.state())

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from hydra_plugins.deblur_lit_launcher._guard import Guard
 from hydra_plugins.deblur_lit_launcher._jobs import Job, job_environment, mark
+from hydra_plugins.deblur_lit_launcher._page import SweepPage
 from hydra_plugins.deblur_lit_launcher._process import Child, StopSignals, wait_for_output
 from hydra_plugins.deblur_lit_launcher._progress import SweepProgress, say
 from hydra_plugins.deblur_lit_launcher._slots import Slot
@@ -19,7 +20,7 @@ from deblur_lit import runs
 LAST_LINES = 12  # of a failed job, in the summary
 
 
-def run_sweep(jobs: Sequence[Job], slots: Sequence[Slot], grace_seconds: float) -> None:
+def run_sweep(jobs: Sequence[Job], slots: Sequence[Slot], grace_seconds: float, report_seconds: float | None) -> None:
     """Run every job that is not finished; a failure costs that job alone.
 
     Raises:
@@ -27,8 +28,13 @@ def run_sweep(jobs: Sequence[Job], slots: Sequence[Slot], grace_seconds: float) 
     """
     check_folders(jobs)
     overview(jobs)
-    with StopSignals() as stop, Guard() as guard, SweepProgress(jobs, len(slots)) as progress:
-        _Sweep(jobs, slots, stop, guard, progress, grace_seconds).run()
+    with (
+        StopSignals() as stop,
+        SweepPage(jobs, report_seconds) as page,
+        Guard() as guard,
+        SweepProgress(jobs, len(slots)) as progress,
+    ):
+        _Sweep(jobs, slots, stop, guard, progress, page, grace_seconds).run()
     summary(jobs)
     if stop.received:
         number = stop.received[0]
@@ -59,11 +65,13 @@ class _Sweep:
         stop: StopSignals,
         guard: Guard,
         progress: SweepProgress,
+        page: SweepPage,
         grace_seconds: float,
     ) -> None:
         self.waiting = deque(job for job in jobs if job.status in ("new", "begun"))
         self.free = deque(slots)
-        self.stop, self.guard, self.progress, self.grace_seconds = stop, guard, progress, grace_seconds
+        self.stop, self.guard, self.progress, self.page = stop, guard, progress, page
+        self.grace_seconds = grace_seconds
         self.running: list[_Running] = []
 
     def run(self) -> None:
@@ -73,6 +81,7 @@ class _Sweep:
             while self.running or (self.waiting and not self.stop.received):
                 while self.waiting and self.free and not self.stop.received:
                     self._start(self.waiting.popleft(), self.free.popleft())
+                    self.page.changed()
                 wait_for_output([running.child for running in self.running])
                 if self.stop.received and deadline is None:
                     deadline = time.monotonic() + self.grace_seconds
@@ -136,6 +145,7 @@ class _Sweep:
             say(f"{job.tag} done in {seconds:.0f} s{late}")
         elif job.status == "failed":
             say(f"{job.tag} failed: {job.reason}")
+        self.page.changed()
 
 
 def check_folders(jobs: Sequence[Job]) -> None:
