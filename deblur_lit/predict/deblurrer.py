@@ -115,15 +115,17 @@ class Deblurrer:
             return Restored(image.copy(), note="strength 0: nothing was done")
         while True:
             shared = WholeImage(self.backend, image, self.views, self._pixels(image))
-            plan = self._plan(image, shared)
+            largest = int(min(shared.pixels, image.shape[0] * image.shape[1]))
             try:
+                plan = self._plan(image, shared)
+                largest = plan.largest
                 means = shared.of_views() if plan.tiles > 1 else [None] * len(self.views)
                 restored, fallbacks = restore_tiles(
                     image, self.backend, plan, self.views, means, self.strength, progress
                 )
                 return Restored(restored, fallbacks, "; ".join([plan.describe(), *shared.said]))
             except MemoryError as error:
-                self._halve(plan, error)
+                self._halve(largest, error)
 
     def __call__(self, image: Any) -> Any:
         """Restore an image and return the same kind.
@@ -166,11 +168,11 @@ class Deblurrer:
             return whole(height, width, Needs())
         return plan_within(height, width, self.backend.needs, int(shared.pixels), shared.reach)
 
-    def _halve(self, plan: TilePlan, error: MemoryError) -> None:
+    def _halve(self, largest: int, error: MemoryError) -> None:
         """Allow tiles of half the side from now on."""
-        self._most = plan.largest // 4
-        if self._most < LEAST**2:
-            raise MemoryError(f"not even a tile of {plan.largest} pixels fits into the memory of the device: {error}")
+        self._most = max(largest // 4, LEAST**2)
+        if largest <= self._most:
+            raise MemoryError(f"not even a tile of {largest} pixels fits into the memory of the device: {error}")
 
 
 @cache

@@ -7,6 +7,8 @@ from contextlib import suppress
 from pathlib import Path
 
 SHARE = 0.5  # of what is free, taken by default: other programs go on
+MMAP_THRESHOLD = -3  # glibc's name of the size in bytes from which on memory comes from the system and goes back
+LARGE = 2**20
 UNKNOWN = 2 * 2**30  # bytes, where the system does not tell what is free
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -59,12 +61,15 @@ def room(memory: int | None, beside: int) -> int:
         memory: bytes that it may hold in all; None: what it holds, and half of what is free.
         beside: bytes that it will need besides.
     """
+    if memory is None:
+        return max(0, int(SHARE * available()) - beside)
     _give_back()
-    free = int(SHARE * available()) if memory is None else memory - resident()
-    return max(0, free - beside)
+    return max(0, memory - resident() - beside)
 
 
 def _give_back() -> None:
-    """Return memory that was freed to the system, where the C library keeps it and can be told."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    """Have glibc return what is freed to the system: it would keep, in pieces, up to as much again as is in use."""
+    with suppress(OSError, AttributeError):  # another C library
+        library = ctypes.CDLL(None)
+        library.mallopt(MMAP_THRESHOLD, LARGE)
+        library.malloc_trim(0)
