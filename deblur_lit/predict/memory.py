@@ -3,6 +3,8 @@
 import ctypes
 import os
 import re
+import resource
+import sys
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,6 +38,12 @@ def resident() -> int:
     except (OSError, ValueError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def peak() -> int:
+    """Return the most bytes of memory that this process held so far."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
 
 
 def available() -> int:
