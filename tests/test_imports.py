@@ -20,7 +20,7 @@ LAYERS = (
     {"module", "callbacks", "evaluate", "restore", "plan", "bench", "score_files", "score_aligned", "current"},
     {"variants"},
     {"train", "evaluation", "reproduce", "score"},
-    {"figure"},
+    {"figure", "predict"},
     {"cli", "__init__"},
 )
 LIGHTNING = ("data/datamodule.py", "module.py", "callbacks/", "checkpoint_io.py", "train.py")

@@ -1,0 +1,1 @@
+"""Restoring photographs and videos: files in, files out, with all that they carried."""
