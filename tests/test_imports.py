@@ -15,12 +15,14 @@ FILES = sorted(path for path in PACKAGE.rglob("*.py") if PLUGIN not in path.pare
 
 # A part imports itself and the layers below it. What stands in one layer does not import each other.
 LAYERS = (
+    {"nodes", "ensembles"},
     {"tensors", "config", "runs", "pictures", "schedulers", "checkpoint_io", "user_cache", "report", "slurm"},
     {"networks", "losses", "metrics", "data", "provenance", "devices"},
-    {"module", "callbacks", "evaluate", "restore", "plan", "bench", "score_files", "score_aligned", "current"},
-    {"variants"},
+    {"module", "callbacks", "evaluate", "restore", "plan", "score_files", "score_aligned", "current", "pretrained"},
+    {"variants", "predict"},
+    {"bench"},
     {"train", "evaluation", "reproduce", "score"},
-    {"figure", "predict"},
+    {"figure"},
     {"cli", "__init__"},
 )
 LIGHTNING = ("data/datamodule.py", "module.py", "callbacks/", "checkpoint_io.py", "train.py")

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from deblur_lit.config import build
 from deblur_lit.networks.blocks import DeblurNetwork
+from deblur_lit.nodes import build
 
 WIDTHS = (512, 1024, 2048, 4096)  # of the images that are tried, in pixels
 CANDIDATES = 4  # that one pass decides between

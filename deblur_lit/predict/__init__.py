@@ -1,1 +1,1 @@
-"""Restoring photographs and videos: files in, files out, with all that they carried."""
+"""A network applied to photographs: any size within a stated memory, in tiles, without doing harm."""
