@@ -62,7 +62,10 @@ def test_targets_are_called_from_the_inside_out() -> None:
     assert build(node, {"channels": 2}).enter[0].out_channels == 2
 
 
-@pytest.mark.parametrize("target", ["os.system", "torch.load", "deblur_litter.x", "deblur_lit", "deblur_lit.cli.main", "deblur_lit.cli.Sequence"])
+@pytest.mark.parametrize(
+    "target",
+    ["os.system", "torch.load", "deblur_litter.x", "deblur_lit", "deblur_lit.cli.main", "deblur_lit.cli.Sequence"],
+)
 def test_a_foreign_target_is_refused_by_its_key_before_anything_is_called(target: str) -> None:
     node = {"_target_": "deblur_lit.networks.mimo_unet.MIMOUNet", "block": {"_target_": target, "_partial_": True}}
     with pytest.raises(ValueError, match=rf"network\.block\._target_={target} is refused"):

@@ -5,6 +5,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -67,8 +68,8 @@ def kind_of(path: Path) -> Literal["photo", "video"] | None:
 def plan(inputs: Sequence[str], out: Path | None) -> Plan:
     """Find files and name their results.
 
-    A result keeps the name of its source and its place below the folder or pattern that was given. Without `out` it lies
-    beside a source that was named, as NAME.deblurred.EXT, and for a folder in a folder beside that, FOLDER.deblurred.
+    A result keeps the name of its source and its place below the folder or pattern that was given. Without `out` it
+    lies beside a source that was named, as NAME.deblurred.EXT, and for a folder in one beside that, FOLDER.deblurred.
 
     Args:
         inputs: files; folders, whose photographs are taken with those of subfolders; patterns such as `trip/**/*.jpg`.
@@ -105,20 +106,19 @@ def _expand(text: str, out: Path | None, made: Plan) -> Iterator[_Found]:
     elif os.path.lexists(path):
         yield _Found(path, None)
     elif glob.has_magic(text):
-        fixed = Path(*_before_magic(path))
-        matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]
-        files = [match for match in matches if not match.is_dir() and not _is_result(match)]
-        if not files:
+        fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
+        matches = sorted(match for match in fixed.glob(str(path.relative_to(fixed))) if not match.is_dir())
+        found = [_Found(match, match.relative_to(fixed)) for match in matches]
+        shows = [file for file in found if not _is_result(file.path) and not _is_hidden(file.below)]
+        if not shows:
             made.problems.append(Problem(shown(text), "no file matches it"))
-        yield from (_Found(file, file.relative_to(fixed)) for file in files)
+        yield from shows
     else:
         made.problems.append(Problem(shown(text), "there is no such file or folder"))
 
 
-def _before_magic(path: Path) -> list[str]:
-    parts = list(path.parts)
-    first = next(number for number, part in enumerate(parts) if glob.has_magic(part))
-    return parts[:first]
+def _is_hidden(below: Path | None) -> bool:
+    return below is not None and any(part.startswith(".") for part in below.parts)
 
 
 def _walk(root: Path, out: Path | None, made: Plan) -> Iterator[_Found]:
@@ -162,17 +162,17 @@ def _target(file: _Found, out: Path | None) -> Path:
 
 def _without_results(jobs: Sequence[Job]) -> list[Job]:
     """Leave out what was named twice, and results of other jobs, which a shell's `*.jpg` names too."""
-    targets = {_absolute(job.target) for job in jobs if _absolute(job.target) != _absolute(job.source)}
-    once = {(_absolute(job.source), _absolute(job.target)): job for job in jobs}
+    targets = {absolute(job.target) for job in jobs if absolute(job.target) != absolute(job.source)}
+    once = {(absolute(job.source), absolute(job.target)): job for job in jobs}
     return [job for (source, _), job in once.items() if source not in targets or not _is_result(job.source)]
 
 
 def _check_targets(jobs: Sequence[Job]) -> None:
-    sources = {_absolute(job.source) for job in jobs}
+    sources = {absolute(job.source) for job in jobs}
     of: dict[str, Job] = {}
     for job in jobs:
-        target = _absolute(job.target)
-        if target in sources or job.target.exists() and job.source.exists() and job.target.samefile(job.source):
+        target = absolute(job.target)
+        if target in sources or (job.target.exists() and job.source.exists() and job.target.samefile(job.source)):
             raise ValueError(f"{shown(job.target)} would be replaced by a result, and is an input: name another -o")
         if target in of:
             first = shown(of[target].source)
@@ -183,5 +183,6 @@ def _check_targets(jobs: Sequence[Job]) -> None:
         of[target] = job
 
 
-def _absolute(path: Path) -> str:
-    return os.path.abspath(path)
+def absolute(path: Path) -> str:
+    """Return a path from the root, without following links."""
+    return os.path.normpath(path.absolute())

@@ -1,4 +1,4 @@
-"""What earlier runs made: so that an interrupted command goes on, and nothing of another origin is taken for its work."""
+"""What earlier runs made: an interrupted command goes on, and takes nothing of another origin for its work."""
 
 import hashlib
 import json
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from deblur_lit.predict.files import Job
+from deblur_lit.predict.files import Job, absolute
 from deblur_lit.user_cache import cache_folder
 
 State = Literal["missing", "same", "other settings", "other source", "unknown"]
@@ -39,7 +39,7 @@ class Finished:
             return "unknown"
         if note["result"] != _stamp(job.target):
             return "unknown"
-        if note["source"] != [os.path.abspath(job.source), *_stamp(job.source)]:
+        if note["source"] != [absolute(job.source), *_stamp(job.source)]:
             return "other source"
         return "same" if note["settings"] == self._settings else "other settings"
 
@@ -51,14 +51,14 @@ class Finished:
         """
         note = {
             "result": _stamp(job.target),
-            "source": [os.path.abspath(job.source), *_stamp(job.source)],
+            "source": [absolute(job.source), *_stamp(job.source)],
             "settings": self._settings,
         }
         self._folder.mkdir(parents=True, exist_ok=True)
         self._note(job).write_text(json.dumps(note), encoding="utf-8")
 
     def _note(self, job: Job) -> Path:
-        name = hashlib.sha256(os.fsencode(os.path.abspath(job.target))).hexdigest()
+        name = hashlib.sha256(os.fsencode(absolute(job.target))).hexdigest()
         return self._folder / f"{name[:32]}.json"
 
 

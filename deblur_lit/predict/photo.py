@@ -2,6 +2,7 @@
 
 import errno
 import os
+import platform
 import stat
 import warnings
 from collections.abc import Iterator
@@ -158,12 +159,26 @@ def write_photo(path: Path, photo: Photo, wanted: Format | None = None) -> None:
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
     """Give a file to write in the folder of `path`; then it takes its place, and where writing fails it is removed."""
-    part = path.with_name(f".deblur-lit.{os.getpid()}.part{path.suffix}")
+    mine = f".deblur-lit.{platform.node()}."
+    for remains in path.parent.glob(f"{mine}*.part*"):  # of a process that was killed
+        if os.name == "posix" and not _runs(remains.name.removeprefix(mine).split(".")[0]):
+            remains.unlink(missing_ok=True)
+    part = path.with_name(f"{mine}{os.getpid()}.part{path.suffix}")
     try:
         yield part
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _runs(process: str) -> bool:
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, ValueError):  # of another user, or no number
+        return True
+    return True
 
 
 def read_regular(path: Path) -> bytes:
