@@ -17,7 +17,8 @@ _ITU601 = 5  # which is then taken, there and back
 _HDR = {16: "PQ", 18: "HLG"}  # transfer curves
 _VP9 = ("libvpx-vp9", {"crf": "8", "b": "0", "cpu-used": "4", "row-mt": "1"})
 _H264 = ("libx264", {"crf": "10", "preset": "medium"})
-_CODECS = {".webm": _VP9, ".avi": (_H264[0], {**_H264[1], "bf": "0"})}  # AVI knows one order of frames
+_MPEG4 = ("mpeg4", {"qmin": "1", "qmax": "2"})  # AVI has no times, which H.264 needs
+_CODECS = {".webm": _VP9, ".avi": _MPEG4}
 _OPTIONS = {suffix: {"movflags": "use_metadata_tags+faststart"} for suffix in (".mp4", ".m4v", ".mov")}
 _CONTAINERS_OWN = ("encoder", "major_brand", "minor_version", "compatible_brands")
 
@@ -52,9 +53,13 @@ def restore_video(
             _describe(given, out)
             video = _add_video(out, given.streams.video[0], first, target.suffix.lower())
             copied, notes = _add_copies(given, out)
+            step, last = _ticks(given.streams.video[0]), None
             with closing(_ahead(given, list(copied))) as items:
                 for item in items:
                     if isinstance(item, av.VideoFrame):
+                        if item.pts is None or (last is not None and item.pts <= last):  # AVI with frames out of order
+                            item.pts = 0 if last is None else last + step
+                        last = item.pts
                         out.mux(video.encode(_restored(av, item, restore, video)))
                         done += 1
                         if progress:
@@ -117,6 +122,11 @@ def _pixel_format(codec: Any, frame: Any) -> str:
     odd = frame.width % 2 or frame.height % 2
     wanted = "yuv444p" if odd and codec.name == "libx264" else own  # H.264 halves even sides only
     return wanted + deep if wanted + deep in known else "yuv444p" + deep
+
+
+def _ticks(stream: Any) -> int:
+    """Return how long a frame lasts, in units of the stream's times."""
+    return max(1, round(1 / (stream.average_rate or stream.guessed_rate or 25) / stream.time_base))
 
 
 def _is_deep(frame: Any) -> bool:
