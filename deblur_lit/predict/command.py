@@ -10,12 +10,16 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from deblur_lit.predict.files import Job, Plan, Problem, plan, shown
 from deblur_lit.predict.finished import Finished, State, content_hash
 from deblur_lit.predict.photo import Pixels, read_photo, write_photo
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _IN_THE_WAY: dict[State, str] = {
@@ -24,11 +28,11 @@ _IN_THE_WAY: dict[State, str] = {
     "unknown": "is there, and was not made by this command or was changed since",
 }
 _STOPPED = 128 + signal.SIGINT
-_DESCRIPTION = """Restore blurred photographs (JPEG, PNG, TIFF, WebP; 8 and 16 bit) and videos with the network that comes
-with the package, or another one. A result keeps format, depth, alpha, EXIF (with the orientation as it is), colour
-profile, XMP and texts of its source; a JPEG is written at least as finely as it was, and finely enough to lose nothing
-visible (45 dB). An interrupted command goes on when it is given again: what is finished is not made twice. Videos are
-restored frame by frame, so that what is restored may flicker; sound, times and rotation stay."""
+_DESCRIPTION = """Restore blurred photographs (JPEG, PNG, TIFF, WebP; 8 and 16 bit) and videos with the network that
+comes with the package, or another one. A result keeps format, depth, alpha, EXIF (with the orientation as it is),
+colour profile, XMP and texts of its source; a JPEG is written at least as finely as it was, and finely enough to lose
+nothing visible (45 dB). An interrupted command goes on when it is given again: what is finished is not made twice.
+Videos are restored frame by frame, so that what is restored may flicker; sound, times and rotation stay."""
 
 
 class Deblurs(Protocol):
@@ -145,7 +149,9 @@ def _settings(options: argparse.Namespace) -> dict[str, Any]:
     """
     weights = options.checkpoint
     if options.network is None and weights is None:
-        from deblur_lit.pretrained import SHIPPED as weights  # noqa: N811 - a default for the same name
+        from deblur_lit.pretrained import SHIPPED
+
+        weights = SHIPPED
     elif options.network is not None:
         from deblur_lit.nodes import network_config
 
@@ -235,18 +241,29 @@ def _restore_all(jobs: Sequence[Job], deblurs: Deblurs, finished: Finished, outc
             progress.update(task, completed=number, files=f"{number + 1} of {len(jobs)} files")
             start = time.perf_counter()
             try:
-                notes = _restore(
-                    job, deblurs, lambda done, of, at=number: progress.update(task, completed=at + done / of)
-                )
+                notes = _restore(job, deblurs, partial(_advance, progress, task, number))
             except Exception as error:
                 outcome.problems.append(Problem(shown(job.source), _reason(error)))
                 line = f"failed: {shown(job.source)}: {_reason(error)}"
             else:
                 outcome.restored += 1
-                finished.note(job)
-                took = f"{time.perf_counter() - start:.1f} s"
-                line = f"{shown(job.source)} -> {shown(job.target)} ({'; '.join([took, *notes])})"
+                told = [f"{time.perf_counter() - start:.1f} s", *notes, *_note(finished, job)]
+                line = f"{shown(job.source)} -> {shown(job.target)} ({'; '.join(told)})"
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _note(finished: Finished, job: Job) -> list[str]:
+    """Note that a job is done; a cache that cannot be written is no reason to fail, but to say so."""
+    try:
+        finished.note(job)
+    except OSError as error:
+        return [f"a later run will not know that it is finished: {_reason(error)}"]
+    return []
+
+
+def _advance(progress: "Progress", task: "TaskID", finished: int, done: int, of: int) -> None:
+    """Show the files that are finished and the part of the next one that is."""
+    progress.update(task, completed=finished + done / of)
 
 
 def _restore(job: Job, deblurs: Deblurs, progress: Callable[[int, int], None]) -> list[str]:
