@@ -12,10 +12,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from photo_files import LOSSLESS, LOSSY, REFUSED
 from PIL import Image
+from safetensors.torch import save_file
 
+from deblur_lit.networks.loading import load_network
+from deblur_lit.nodes import network_config
 from deblur_lit.predict import command
+from deblur_lit.predict.photo import read_photo
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -105,16 +110,27 @@ def test_a_folder_keeps_its_structure_and_odd_files_cost_only_themselves(predict
     assert "Traceback" not in err
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
-def test_what_may_not_be_read_or_written_is_named(predict: Predict) -> None:
-    make("rgb.png", "t/grey.png")
-    Path("rgb.png").chmod(0)
-    Path("t").chmod(0o500)
-    status, _, err, _ = predict("rgb.png", "t/grey.png")
+def test_what_may_not_be_read_is_named_and_the_rest_goes_on(predict: Predict, monkeypatch: pytest.MonkeyPatch) -> None:
+    make("rgb.png", "grey.png")
+    read_bytes = Path.read_bytes
+
+    def refuse(path: Path) -> bytes:  # root may read everything
+        if path.name == "rgb.png":
+            raise PermissionError(13, "Permission denied", str(path))
+        return read_bytes(path)
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    status, out, err, _ = predict("rgb.png", "grey.png")
+    assert (status, out) == (1, "1 restored; 1 failed\n")
+    assert "failed: rgb.png: Permission denied" in err
+
+
+def test_a_folder_that_cannot_be_made_is_named(predict: Predict) -> None:
+    make("rgb.png")
+    Path("o").write_bytes(b"")
+    status, _, err, _ = predict("rgb.png", "-o", "o/deep")
     assert status == 1
-    assert "rgb.png: Permission denied" in err
-    assert "t/grey.png: Permission denied" in err
-    Path("t").chmod(0o700)
+    assert "failed: rgb.png: Not a directory" in err
 
 
 def test_the_same_command_again_does_nothing_and_says_so(predict: Predict) -> None:
@@ -129,7 +145,7 @@ def test_the_same_command_again_does_nothing_and_says_so(predict: Predict) -> No
 def test_nothing_that_is_there_is_overwritten_unless_it_is_asked_for(predict: Predict, weights: Path) -> None:
     make("rgb.png", "grey.png")
     Path("rgb.deblurred.png").write_bytes(b"mine")
-    status, out, err, given = predict("rgb.png", "grey.png")
+    status, _out, err, given = predict("rgb.png", "grey.png")
     assert (status, given, Path("rgb.deblurred.png").read_bytes()) == (1, 1, b"mine")
     assert "rgb.deblurred.png is there, and was not made by this command" in err
     assert predict("rgb.png", "--overwrite")[:2] == (0, "1 restored\n")
@@ -287,3 +303,32 @@ def test_options_reach_the_network(monkeypatch: pytest.MonkeyPatch, weights: Pat
     [options] = seen
     assert (options.tile, options.memory, options.tta, options.tlc) == (256, 2 << 30, "rot4", True)
     assert (options.precision, options.device, options.strength) == ("bf16", "cpu", 0.5)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a tiny network of random weights."""
+    folder = tmp_path_factory.mktemp("small")
+    overrides = ["channels=4", "num_blocks=1"]
+    save_file(load_network("unet", overrides=overrides).state_dict(), folder / "model.safetensors")
+    OmegaConf.save(network_config("unet", overrides).network, folder / "config.yaml")
+    return folder
+
+
+def test_a_network_restores_photographs_without_what_only_training_needs(small: Path) -> None:
+    make("t/rgb.jpg", "t/day/rgb_16_bit.tif")
+    words = ["t", "--checkpoint", str(small), "--device", "cpu", "--memory", "2G", "--strength", "0.5"]
+    loaded = loaded_after("predict", *words, cwd=Path.cwd())
+    assert "torch" in loaded
+    assert not loaded & {"wandb", "hydra", "albumentations", "lightning", "kornia"}
+    before, after = read_photo(Path("t/day/rgb_16_bit.tif")), read_photo(Path("t.deblurred/day/rgb_16_bit.tif"))
+    assert after.pixels.dtype == before.pixels.dtype
+    assert (after.pixels != before.pixels).any()
+
+
+def test_strength_0_is_an_identity_through_the_command(small: Path) -> None:
+    make(*(f"t/{name}" for name in LOSSLESS))
+    assert command.main(["t", "--checkpoint", str(small), "--device", "cpu", "--strength", "0"]) == 0
+    for name in LOSSLESS:
+        before, after = read_photo(Path("t") / name), read_photo(Path("t.deblurred") / name)
+        np.testing.assert_array_equal(before.samples(), after.samples())
