@@ -45,7 +45,7 @@ def read_jpeg(data: bytes) -> Photo:
         tables = [list(table) for table in image.quantization.values()]  # type: ignore[attr-defined]
         kept = Kept(tuple(segments), tables, 2 if sampling < 0 else sampling, "progressive" in image.info)
         dpi = image.info.get("dpi")
-        pixels: Pixels = np.array(image)
+        pixels: Pixels = np.asarray(image)
     pixels, _, grey = unpack(pixels.reshape(*pixels.shape[:2], -1))
     several = any(segment[4:8] == _MULTI_PICTURE for _, segment in parts)
     notes = ("what its file holds behind the picture (a preview, depth or gain map) is left out",) if several else ()
@@ -121,7 +121,7 @@ def _strips(samples: Pixels) -> Pixels:
 
 def _psnr(samples: Pixels, encoded: bytes) -> float:
     with Image.open(BytesIO(encoded)) as image:
-        decoded = np.array(image).reshape(samples.shape)
+        decoded = np.asarray(image).reshape(samples.shape)
     mean = float(np.mean(np.square(samples.astype(np.float32) - decoded), dtype=np.float64))
     return float(10 * np.log10(255**2 / max(mean, 1e-10)))
 

@@ -4,6 +4,7 @@ import errno
 import os
 import platform
 import stat
+import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ SUFFIXES: dict[str, Format] = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG",
     ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP",
 }  # fmt: skip
+_STDERR = 2
 MOST_PIXELS = 500_000_000  # of one photograph: its pixels, 8 bit, take 1.5 GB
 
 _BEGINNINGS = {  # of files that are told by content and not by suffix
@@ -53,7 +55,7 @@ class Photo:
     """A photograph as it is stored; an EXIF orientation is neither applied nor changed.
 
     Args:
-        pixels: (H, W, 3) RGB, uint8 or uint16; a grey one has three equal channels.
+        pixels: (H, W, 3) RGB, uint8 or uint16, not to be written to; a grey one has three equal channels.
         alpha: (H, W) of the same type, or None.
         grey: whether it is written as grey.
         format: of the file, told by its content.
@@ -241,6 +243,20 @@ def check_size(width: int, height: int) -> None:
 
 
 @contextmanager
+def _quiet() -> Iterator[None]:
+    """Send what C libraries write to stderr nowhere: what matters of it is raised."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, _STDERR)
+    try:
+        yield
+    finally:
+        os.dup2(kept, _STDERR)
+        os.close(kept)
+        os.close(nowhere)
+
+
+@contextmanager
 def _decoding() -> Iterator[None]:
     """Call whatever a decoder raises damage: they raise anything, from SyntaxError to struct.error."""
     from PIL import Image, ImageFile
@@ -248,7 +264,7 @@ def _decoding() -> Iterator[None]:
     limit, tolerated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False  # ours is `check_size`
     try:
-        with warnings.catch_warnings():
+        with _quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except (PhotoError, MemoryError):

@@ -115,7 +115,7 @@ def _decode(chunks: Sequence[Chunk], depth: int, colour_type: int) -> Pixels:
             mode = "L" if image.mode == "1" else image.mode
             if colour_type == 3:
                 mode = "RGBA" if parts[b"tRNS"] else "RGB"
-            samples = np.array(image.convert(mode))
+            samples = np.asarray(image if image.mode == mode else image.convert(mode))
     samples = samples.reshape(*samples.shape[:2], -1)
     if depth == 16:
         samples = samples.astype(np.uint16)

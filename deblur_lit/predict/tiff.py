@@ -97,8 +97,8 @@ def encode_tiff(photo: Photo) -> bytes:
     header = (b"II" if kept.layout.order == "<" else b"MM") + struct.pack(
         kept.layout.order + ("HHHQ" if kept.layout.big else "HI"), *((43, 8, 0) if kept.layout.big else (42,)), end
     )
-    picture = b"".join(strips)
-    return header + picture + b"\0" * (end - first - len(picture)) + write_directory(tags, kept.layout, end)
+    filling = b"\0" * (end - first - sum(lengths))
+    return b"".join([header, *strips, filling, write_directory(tags, kept.layout, end)])
 
 
 def _check(layout: Layout, page: Directory) -> None:
@@ -133,7 +133,8 @@ def _decode(data: bytes, layout: Layout, page: Directory, photometric: int) -> P
             image.tile = [tile._replace(args=("RGBA", *tuple(tile.args or ())[1:])) for tile in image.tile]
         if image.mode == "RGBX":
             raise PhotoError("a TIFF with a fourth channel that is no alpha; save it as RGB")
-        samples: Pixels = np.array(image.convert(_SIMPLER.get(image.mode, image.mode)))
+        simpler = _SIMPLER.get(image.mode)
+        samples: Pixels = np.asarray(image.convert(simpler) if simpler else image)
     samples = samples.reshape(*samples.shape[:2], -1)
     if samples.shape[2] != number and photometric != _PALETTE:
         raise PhotoError(f"a TIFF of {number} channels that is read as {samples.shape[2]}; save it as RGB")

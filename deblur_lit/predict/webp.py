@@ -29,7 +29,7 @@ def read_webp(data: bytes) -> Photo:
         raise PhotoError("an animated WebP; restore its frames one by one, or a video")
     with Image.open(BytesIO(data), formats=("WEBP",)) as image:
         check_size(image.width, image.height)
-        samples = np.array(image.convert("RGBA" if image.has_transparency_data else "RGB"))
+        samples = np.asarray(image)
     kept = tuple(chunk for chunk in chunks if chunk[0] in _KEPT)
     lossy = any(kind == b"VP8 " for kind, _ in chunks)
     found = dict(reversed(kept))

@@ -18,6 +18,8 @@ from deblur_lit.nodes import conf_dir
 from deblur_lit.predict.deblurrer import Deblurrer
 from deblur_lit.pretrained import SHIPPED, WEIGHTS
 
+pytestmark = pytest.mark.filterwarnings("ignore:the tile at")  # a tile that falls back: their number is bounded
+
 Picture = NDArray[np.uint8]  # (H, W, 3)
 
 SIDE = 192

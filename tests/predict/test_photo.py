@@ -194,10 +194,13 @@ def test_other_formats_are_not_converted_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_what_is_not_restored_is_refused_in_one_line_that_says_why(name: str, tmp_path: Path) -> None:
+def test_what_is_not_restored_is_refused_in_one_line_that_says_why(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(PhotoError, match=REFUSED[name][1]) as caught:
         read_photo(made(tmp_path, name))
     assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("name", ["rgb.jpg", "rgb.png", "rgb_16_bit.png", "lossless.webp", "lzw.tif", "rgb_16_bit.tif"])
