@@ -1,10 +1,5 @@
 """One photograph: its pixels for a network, and everything else as the file had it."""
 
-import errno
-import os
-import platform
-import stat
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +10,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deblur_lit.predict.system import beside, quiet, read_regular
+
 Pixels = NDArray[Any]  # uint8 or uint16
 Format = Literal["JPEG", "PNG", "TIFF", "WebP"]
 
@@ -22,7 +19,6 @@ SUFFIXES: dict[str, Format] = {
     ".jpg": "JPEG", ".jpeg": "JPEG", ".jpe": "JPEG", ".jfif": "JPEG", ".png": "PNG",
     ".tif": "TIFF", ".tiff": "TIFF", ".webp": "WebP",
 }  # fmt: skip
-_STDERR = 2
 MOST_PIXELS = 500_000_000  # of one photograph: its pixels, 8 bit, take 1.5 GB
 
 _BEGINNINGS = {  # of files that are told by content and not by suffix
@@ -158,42 +154,6 @@ def write_photo(path: Path, photo: Photo, wanted: Format | None = None) -> None:
         part.write_bytes(data)
 
 
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Give a file to write in the folder of `path`; then it takes its place, and where writing fails it is removed."""
-    mine = f".deblur-lit.{platform.node()}."
-    for remains in path.parent.glob(f"{mine}*.part*"):  # of a process that was killed
-        if os.name == "posix" and not _runs(remains.name.removeprefix(mine).split(".")[0]):
-            remains.unlink(missing_ok=True)
-    part = path.with_name(f"{mine}{os.getpid()}.part{path.suffix}")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _runs(process: str) -> bool:
-    try:
-        os.kill(int(process), 0)
-    except ProcessLookupError:
-        return False
-    except (OSError, ValueError):  # of another user, or no number
-        return True
-    return True
-
-
-def read_regular(path: Path) -> bytes:
-    """Return the bytes of a file that is neither a folder, nor a pipe (which could be waited for without end).
-
-    Raises:
-        OSError: if it cannot be read, or is none.
-    """
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "no regular file", str(path))
-    return path.read_bytes()
-
-
 def format_of(data: bytes) -> Format:
     """Tell the format from the beginning of a file.
 
@@ -243,20 +203,6 @@ def check_size(width: int, height: int) -> None:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Send what C libraries write to stderr nowhere: what matters of it is raised."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(_STDERR), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, _STDERR)
-    try:
-        yield
-    finally:
-        os.dup2(kept, _STDERR)
-        os.close(kept)
-        os.close(nowhere)
-
-
-@contextmanager
 def _decoding() -> Iterator[None]:
     """Call whatever a decoder raises damage: they raise anything, from SyntaxError to struct.error."""
     from PIL import Image, ImageFile
@@ -264,7 +210,7 @@ def _decoding() -> Iterator[None]:
     limit, tolerated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
     Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES = None, False  # ours is `check_size`
     try:
-        with _quiet(), warnings.catch_warnings():
+        with quiet(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     except (PhotoError, MemoryError):

@@ -8,7 +8,8 @@ from queue import Full, Queue
 from typing import Any
 
 from deblur_lit.data.videos import count_frames, import_av
-from deblur_lit.predict.photo import PhotoError, Pixels, beside, check_size
+from deblur_lit.predict.photo import PhotoError, Pixels, check_size
+from deblur_lit.predict.system import beside
 
 AHEAD = 8  # frames and packets that are read ahead of the network
 _MOST_WAIT = 0.1  # s, until a thread looks whether it is still wanted

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from photo_files import HEIGHT, ICC, LOSSLESS, LOSSY, REFUSED, WIDE, WIDTH, XMP, pillow, scene
 from PIL import Image
 
-from deblur_lit.predict import ifd, photo
+from deblur_lit.predict import ifd, photo, system
 from deblur_lit.predict.photo import PhotoError, encode, read_photo, write_photo
 
 PICTURE_CHUNKS = {b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"}
@@ -256,7 +256,7 @@ def test_a_write_that_fails_leaves_the_older_file_and_nothing_else(tmp_path: Pat
     target = tmp_path / "a.png"
     pillow("RGB", "PNG")(target)
     before = target.read_bytes()
-    stopped = photo.beside(target)
+    stopped = system.beside(target)
     stopped.__enter__().write_bytes(b"half")
     assert not stopped.__exit__(OSError, OSError("disk full"), None)
     assert target.read_bytes() == before

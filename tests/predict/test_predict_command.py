@@ -106,7 +106,8 @@ def test_a_folder_keeps_its_structure_and_odd_files_cost_only_themselves(predict
     assert "1 .heic" in out
     lines = [line for line in err.splitlines() if line.startswith("failed: ")]
     for name in ["t/unreadable.jpg", "t/loop.jpg", "t/pipe.jpg", "t/bad/empty.jpg", "t/bad/cmyk.tif"]:
-        assert sum(f"{name}: " in line for line in lines) == 2  # when it happens, and in the summary
+        assert sum(f"{name}: " in line for line in lines) == 1
+    assert len(lines) == suffixless + 3
     assert "Traceback" not in err
 
 
@@ -332,3 +333,18 @@ def test_strength_0_is_an_identity_through_the_command(small: Path) -> None:
     for name in LOSSLESS:
         before, after = read_photo(Path("t") / name), read_photo(Path("t.deblurred") / name)
         np.testing.assert_array_equal(before.samples(), after.samples())
+
+
+def test_a_video_is_restored_and_a_damaged_one_is_named_once(predict: Predict) -> None:
+    av = pytest.importorskip("av")
+    with av.open("clip.mkv", "w") as out:
+        stream = out.add_stream("libx264", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for level in range(0, 250, 50):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(np.full((48, 64, 3), level, np.uint8), format="rgb24")))
+        out.mux(stream.encode())
+    Path("text.mp4").write_text("no video", encoding="utf-8")
+    status, out_text, err, given = predict("clip.mkv", "text.mp4", "-o", "o")
+    assert (status, out_text, given) == (1, "1 restored; 1 failed\n", 5)
+    assert "failed: text.mp4: no video, or damaged" in err
+    assert Path("o/clip.mkv").is_file()
