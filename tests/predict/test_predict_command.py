@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
+import torch
 from omegaconf import OmegaConf
 from photo_files import LOSSLESS, LOSSY, REFUSED
 from PIL import Image
@@ -311,7 +312,9 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a tiny network of random weights."""
     folder = tmp_path_factory.mktemp("small")
     overrides = ["channels=4", "num_blocks=1"]
-    save_file(load_network("unet", overrides=overrides).state_dict(), folder / "model.safetensors")
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        save_file(load_network("unet", overrides=overrides).state_dict(), folder / "model.safetensors")
     OmegaConf.save(network_config("unet", overrides).network, folder / "config.yaml")
     return folder
 
