@@ -1,21 +1,21 @@
 """Networks from a folder with their configuration and weights, and the one that comes with the package."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from deblur_lit.networks.blocks import DeblurNetwork
-from deblur_lit.networks.checkpoint import load_weights
-from deblur_lit.nodes import build
+if TYPE_CHECKING:
+    from deblur_lit.networks.blocks import DeblurNetwork
 
 SHIPPED = Path(__file__).resolve().parent / "weights" / "photo"
 CONFIG, WEIGHTS = "config.yaml", "model.safetensors"
 OURS = "deblur_lit."  # a folder may come from anywhere: nothing else of it is called
 
 
-def load_folder(folder: str | Path) -> DeblurNetwork:
+def load_folder(folder: str | Path) -> "DeblurNetwork":
     """Build the network of a folder, in evaluation mode and in float32.
 
     Args:
@@ -25,6 +25,11 @@ def load_folder(folder: str | Path) -> DeblurNetwork:
         FileNotFoundError: if one of the two files is not there.
         ValueError: if the configuration is none or names a part outside of deblur_lit, or the weights do not fit.
     """
+    # Not above: where the weights lie is told without torch.
+    from deblur_lit.networks.blocks import DeblurNetwork
+    from deblur_lit.networks.checkpoint import load_weights
+    from deblur_lit.nodes import build
+
     folder = Path(folder)
     for name in (CONFIG, WEIGHTS):
         if not (folder / name).is_file():
@@ -45,7 +50,7 @@ def load_folder(folder: str | Path) -> DeblurNetwork:
     return network.eval()
 
 
-def shipped() -> DeblurNetwork:
+def shipped() -> "DeblurNetwork":
     """Build the network that comes with the package: see the model card beside its weights.
 
     Raises:

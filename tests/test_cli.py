@@ -100,7 +100,18 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert stop.value.code == 0
     said = capsys.readouterr().out
     listed = re.findall(r"(?m)^    (\w+)", said)
-    assert listed == ["networks", "train", "reproduce", "report", "evaluate", "score", "figure", "data", "bench"]
+    assert listed == [
+        "networks",
+        "train",
+        "reproduce",
+        "report",
+        "evaluate",
+        "predict",
+        "score",
+        "figure",
+        "data",
+        "bench",
+    ]
 
 
 def test_a_commands_own_help_is_its_modules(capsys: pytest.CaptureFixture[str]) -> None:
