@@ -62,8 +62,13 @@ class TorchBackend:
         multiple, least = self.network.multiple, self.network.padded_side(1)
         if self.tlc:  # a window of a mean of windows of means
             return Needs(multiple, least, None)
-        with torch.no_grad():
-            far = margin(copy.deepcopy(self.network).float().cpu())
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # many small operations: threads would wait for each other
+        try:
+            with torch.no_grad():
+                far = margin(copy.deepcopy(self.network).float().cpu())
+        finally:
+            torch.set_num_threads(threads)
         return Needs(multiple, least, far if far is not None and self._is_local(far) else None)
 
     def _is_local(self, far: int) -> bool:

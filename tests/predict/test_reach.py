@@ -13,7 +13,7 @@ from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.networks.loading import load_network
 from deblur_lit.networks.receptive_field import margin
 from deblur_lit.predict.peak import peak_bytes
-from deblur_lit.predict.reach import MOST, reach
+from deblur_lit.predict.reach import LEAST, MOST, reach
 from deblur_lit.predict.torch_backend import TorchBackend
 from deblur_lit.tensors import Pyramid
 
@@ -21,11 +21,11 @@ from deblur_lit.tensors import Pyramid
 class Fading(DeblurNetwork):
     """A wide kernel that fades by half with each pixel."""
 
-    def __init__(self, width: int = 31) -> None:
+    def __init__(self, width: int = 31, base: float = 0.5) -> None:
         super().__init__()
         self.conv = nn.Conv2d(3, 3, width, padding=width // 2, groups=3, bias=False)
         away = (torch.arange(width) - width // 2).abs()
-        kernel = 0.5 ** (away[:, None] + away).float()
+        kernel = base ** (away[:, None] + away).float()
         self.conv.weight.data[:] = kernel / kernel.sum()
 
     def restore(self, blur: Tensor) -> Pyramid:
@@ -44,7 +44,9 @@ def test_what_has_no_effect_does_not_count() -> None:
     assert backend.needs.margin == 15
     image = np.random.default_rng(0).random((80, 300, 3), np.float32)
     found = reach(backend, image, None)
-    assert 6 <= found <= 15
+    assert found == LEAST
+    wide = reach(TorchBackend(Fading(width=101, base=0.93), "cpu"), image, None)
+    assert LEAST < wide < 1.25 * 50 + 2
     assert found == reach(backend, image.swapaxes(0, 1), None)
 
 
