@@ -4,14 +4,19 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from deblur_lit.networks.loading import load_network
+    from deblur_lit.predict.deblurrer import Deblurrer, deblur
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "load_network"]
+__all__ = ["Deblurrer", "__version__", "deblur", "load_network"]
 
 
-def __getattr__(name: str) -> Any:
-    if name == "load_network":  # on first use, because torch takes seconds to import
+def __getattr__(name: str) -> Any:  # on first use, because torch takes seconds to import
+    if name == "load_network":
         from deblur_lit.networks.loading import load_network
 
         return load_network
+    if name in ("Deblurrer", "deblur"):
+        from deblur_lit.predict import deblurrer
+
+        return getattr(deblurrer, name)
     raise AttributeError(f"module 'deblur_lit' has no attribute {name!r}")

@@ -1,6 +1,5 @@
 """Finding, composing, checking and naming configurations."""
 
-import difflib
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -19,33 +18,13 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from deblur_lit.account import is_offline
+from deblur_lit.nodes import ABLATED_NETWORK as ABLATED_NETWORK
+from deblur_lit.nodes import NO_ABLATION as NO_ABLATION
+from deblur_lit.nodes import conf_dir as conf_dir
+from deblur_lit.nodes import keys, nearest
+from deblur_lit.nodes import stems as stems
 
-ABLATED_NETWORK = "unet"  # the only network with empty slots
-NO_ABLATION = "baseline"
 DEFAULT_METRICS = "gopro"
-
-
-def conf_dir() -> Path:
-    """Return the folder of YAML files: `conf/` of the checkout, or the copy inside an installed wheel.
-
-    Raises:
-        FileNotFoundError: if neither is there.
-    """
-    package = Path(__file__).resolve().parent
-    for folder in (package / "conf", package.parent / "conf"):
-        if (folder / "train.yaml").is_file():
-            return folder
-    raise FileNotFoundError(f"no conf/train.yaml in {package} or {package.parent}: reinstall deblur_lit")
-
-
-def stems(group: str) -> list[str]:
-    """Return the choices of a config group, sorted.
-
-    Example:
-        >>> stems("scheduler")
-        ['cosine', 'cosine_warmup', 'multistep']
-    """
-    return sorted(path.stem for path in (conf_dir() / group).glob("*.yaml"))
 
 
 def groups() -> list[str]:
@@ -100,7 +79,7 @@ def check_overrides(config_name: str, overrides: Iterable[str]) -> None:
             for choice in choices:
                 choice = "null" if choice is None else str(choice)  # Hydra has no empty choice
                 if choice not in stems(key):
-                    hint = _nearest(choice, stems(key))
+                    hint = nearest(choice, stems(key))
                     raise ValueError(f"{key}={choice}: there is no conf/{key}/{choice}.yaml{hint}")
     if "ablation" in (o.key_or_group for o in parsed):
         networks = [v for o in parsed if o.key_or_group == "network" for v in _values(o)] or [ABLATED_NETWORK]
@@ -116,8 +95,8 @@ def check_overrides(config_name: str, overrides: Iterable[str]) -> None:
             continue
         config = config if config is not None else _compose(config_name, chosen)
         if not _has(config, key):
-            valid = [*groups(), *_keys(config)]
-            raise ValueError(f"{override.input_line}: there is no key {key!r}{_nearest(key, valid)}")
+            valid = [*groups(), *keys(config)]
+            raise ValueError(f"{override.input_line}: there is no key {key!r}{nearest(key, valid)}")
 
 
 def check(cfg: DictConfig) -> None:
@@ -216,7 +195,7 @@ def _check_launcher(override: Override) -> None:
     names = [name.removesuffix(".yaml") for name in ConfigStore.instance().list("hydra/launcher")]
     for name in map(str, _values(override)):
         if name not in names:
-            raise ValueError(f"hydra/launcher={name}: no such launcher is installed{_nearest(name, names)}")
+            raise ValueError(f"hydra/launcher={name}: no such launcher is installed{nearest(name, names)}")
 
 
 def _is_group(key: str) -> bool:
@@ -249,22 +228,3 @@ def _has(config: DictConfig, key: str) -> bool:
             return isinstance(node, DictConfig) and not OmegaConf.is_struct(node)
         node = node._get_node(part)
     return True
-
-
-def _keys(config: DictConfig, prefix: str = "") -> list[str]:
-    found = []
-    for name in map(str, config):
-        found.append(prefix + name)
-        node = config._get_node(name)
-        if isinstance(node, DictConfig) and not node._is_none() and not node._is_missing():
-            found += _keys(node, f"{prefix}{name}.")
-    return found
-
-
-def _nearest(word: str, valid: Sequence[str]) -> str:
-    leaf = word.split(".")[-1]
-    same_leaf = [key for key in valid if key.split(".")[-1] == leaf]  # under a wrong parent
-    close = difflib.get_close_matches(word, same_leaf, n=1, cutoff=0.0)
-    if close := close or difflib.get_close_matches(word, valid, n=1, cutoff=0.6):
-        return f"; did you mean {close[0]!r}?"
-    return f"; valid are {', '.join(valid[:12])}{', ...' if len(valid) > 12 else ''}"

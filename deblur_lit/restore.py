@@ -9,13 +9,9 @@ from itertools import product
 import torch
 from torch import Tensor
 
+from deblur_lit.ensembles import ENSEMBLES as ENSEMBLES
 from deblur_lit.networks.blocks import DeblurNetwork
 
-ENSEMBLES = {  # quarter turns, and whether the image is mirrored first
-    "none": [(0, False)],
-    "rotations": [(turns, False) for turns in range(4)],  # of MIMO-UNet++
-    "dihedral": [(turns, mirrored) for mirrored in (False, True) for turns in range(4)],  # "x8"
-}
 PRECISIONS = ("32", "bf16")
 TILES_AT_ONCE = 8  # as one batch: small tiles alone keep no device busy, and 8 of 256x256 are half a GoPro frame
 

@@ -8,7 +8,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from omegaconf import OmegaConf
 
-from deblur_lit import config
+from deblur_lit import nodes
 from deblur_lit.config import build, check, check_overrides, compose, conf_dir, groups, row_name, row_title, stems
 
 REPO = Path(__file__).resolve().parents[1]
@@ -148,7 +148,7 @@ def test_composing_inside_a_hydra_job_gives_its_configuration_back(override: str
 
 def test_conf_lies_in_the_checkout_or_in_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert conf_dir() == REPO / "conf"
-    monkeypatch.setattr(config, "__file__", str(tmp_path / "deblur_lit" / "config.py"))
+    monkeypatch.setattr(nodes, "__file__", str(tmp_path / "deblur_lit" / "nodes.py"))
     with pytest.raises(FileNotFoundError, match=r"no conf/train\.yaml in .*deblur_lit.*: reinstall"):
         conf_dir()
     for folder in (tmp_path / "conf", tmp_path / "deblur_lit" / "conf"):  # the package's own comes first

@@ -4,7 +4,7 @@ import hashlib
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -12,11 +12,11 @@ from deblur_lit.data.faults import DataError
 from deblur_lit.data.folders import natural_key
 from deblur_lit.data.images import RGB, ImageError, read_rgb
 from deblur_lit.data.pairs import some
+from deblur_lit.data.videos import count_frames, upright_frames
 
 Kind = Literal["video", "frames", "photos"]
 
 IMAGES = (".png", ".jpg", ".jpeg", ".webp")
-_TOLERATED = 0.05  # of its stated length, by which a video may end early before it counts as cut off
 
 
 class Source(NamedTuple):
@@ -57,7 +57,7 @@ def _sources_of(kind: Kind, path: Path) -> list[Source]:
     if kind == "video":
         if path.is_dir():
             raise DataError(f"{path} is a folder; name the video files, or synthesize frames")
-        return [Source(path.stem, path, kind, _count_frames(path))]
+        return [Source(path.stem, path, kind, count_frames(path))]
     if kind == "photos":
         found = _images(path) if path.is_dir() else [path]
         return [Source(photo.stem, photo, kind, 1) for photo in found] or _nothing(path)
@@ -134,47 +134,6 @@ def source_hash(source: Source) -> str:
 
 def _read(source: Source) -> Iterator[RGB]:
     if source.kind == "video":
-        yield from _decode(source.path)
+        yield from upright_frames(source.path)
     else:
         yield from map(read_rgb, _images(source.path) if source.path.is_dir() else [source.path])
-
-
-def _av() -> Any:
-    try:
-        import av
-    except ImportError as error:
-        raise ValueError("reading videos needs PyAV: pip install 'deblur_lit[video]'") from error
-    av.logging.set_level(None)  # what matters is raised
-    return av
-
-
-def _decode(path: Path) -> Iterator[RGB]:
-    """Give the frames of a video as they are to be seen, upright."""
-    av = _av()
-    try:
-        with av.open(str(path)) as container:
-            container.streams.video[0].thread_type = "AUTO"
-            for frame in container.decode(video=0):
-                image = frame.to_ndarray(format="rgb24")
-                yield np.ascontiguousarray(np.rot90(image, frame.rotation // 90))
-    except av.FFmpegError as error:
-        raise DataError(f"{path}: damaged video ({error.strerror}); copy or record it again", "truncated") from error
-
-
-def _count_frames(path: Path) -> int:
-    """Count the frames of a video without decoding them; a video that ends before its stated length is refused."""
-    av = _av()
-    try:
-        with av.open(str(path)) as container:
-            if not container.streams.video:
-                raise DataError(f"{path} has no pictures", "no image")
-            stream = container.streams.video[0]
-            ends = [(packet.pts or 0) + (packet.duration or 0) for packet in container.demux(stream) if packet.size > 0]
-            stated, begins = container.duration, (stream.start_time or 0) * stream.time_base
-            seconds = float(max(ends, default=0) * stream.time_base - begins)
-    except av.FFmpegError as error:
-        raise DataError(f"{path}: no video, or damaged ({error.strerror})", "no image") from error
-    if stated and seconds < (1 - _TOLERATED) * stated / av.time_base:
-        length = stated / av.time_base
-        raise DataError(f"{path}: cut off, {seconds:.2f} of {length:.2f} s are there; copy it again", "truncated")
-    return len(ends)

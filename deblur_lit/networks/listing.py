@@ -8,10 +8,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from deblur_lit.config import ABLATED_NETWORK, stems
 from deblur_lit.networks.latency import choose_device, measure_latency
 from deblur_lit.networks.loading import describe, network_config, network_names
 from deblur_lit.networks.receptive_field import receptive_field
+from deblur_lit.nodes import ABLATED_NETWORK, stems
 
 SIZE = (256, 256)  # of the image that latency is measured on, unless another is given
 

@@ -1,6 +1,5 @@
 """Building a network by its name, and counting what it costs."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,29 +9,15 @@ from omegaconf import DictConfig
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from deblur_lit.config import build, compose, stems
 from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.networks.checkpoint import load_weights
+from deblur_lit.nodes import build, stems
+from deblur_lit.nodes import network_config as network_config
 
 
 def network_names() -> list[str]:
     """Return the stems of conf/network, then those of conf/ablation."""
     return [*stems("network"), *stems("ablation")]
-
-
-def network_config(name: str, overrides: Sequence[str] = ()) -> DictConfig:
-    """Compose the configuration of a network or an ablation.
-
-    Args:
-        name: a stem of conf/network or conf/ablation.
-        overrides: Hydra overrides relative to the network, such as `channels=16`.
-
-    Raises:
-        ValueError: for an unknown name or override, with the nearest valid one.
-    """
-    group = "ablation" if name in stems("ablation") else "network"
-    relative = [re.sub(r"^(\+\+|\+|~)?", r"\g<0>network.", text, count=1) for text in overrides]
-    return compose("train", [f"{group}={name}", *relative])
 
 
 def load_network(name: str, checkpoint: str | Path | None = None, overrides: Sequence[str] = ()) -> DeblurNetwork:
@@ -42,7 +27,7 @@ def load_network(name: str, checkpoint: str | Path | None = None, overrides: Seq
         name: a stem of conf/network or conf/ablation; the paper's method is `dffm_msrm`.
         checkpoint: our .safetensors or Lightning .ckpt, or the authors' published file (or folder of files).
             Without one the weights are random.
-        overrides: Hydra overrides relative to the network, such as `channels=16`.
+        overrides: `key=value` relative to the network, such as `channels=16`.
 
     Returns:
         A network whose forward takes RGB (B, 3, H, W) in [0, 1] of any size and returns a `Pyramid`.

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from deblur_lit.config import build
-from deblur_lit.networks.blocks import DeblurNetwork
+from deblur_lit.networks.blocks import DeblurNetwork, GlobalPool, ImageNorm
+from deblur_lit.nodes import build
 
 WIDTHS = (512, 1024, 2048, 4096)  # of the images that are tried, in pixels
 CANDIDATES = 4  # that one pass decides between
@@ -34,12 +34,53 @@ def receptive_field(config: Any) -> int | None:
     network.to_empty(device="cpu").eval()
     for tensor in (*network.parameters(), *network.buffers()):
         nn.init.zeros_(tensor)
+    unseen = _unseen_columns(network)
+    return unseen and unseen[0] - unseen[1] - unseen[2]
+
+
+def margin(network: DeblurNetwork) -> int | None:
+    """Return how far on each side a restored pixel sees at most, in pixels, where means over the image are given.
+
+    Args:
+        network: on the CPU, in evaluation mode; its weights are neither used nor changed.
+
+    Returns:
+        At least half the receptive field; None where a pixel sees any image (or 4096 pixels) even so.
+    """
+    handles = [
+        module.register_forward_hook(_give_means)
+        for module in network.modules()
+        if isinstance(module, GlobalPool | ImageNorm)
+    ]
+    try:
+        unseen = _unseen_columns(network, pools=False)
+    finally:
+        for handle in handles:
+            handle.remove()
+    if unseen is None:
+        return None
+    width, before, after = unseen
+    sides = width // 2 - before, width - after - 1 - width // 2
+    return max(sides) + network.multiple - 1  # the pixel in the middle is the first of its cell of the coarsest grid
+
+
+def _give_means(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    return torch.zeros_like(output) if isinstance(module, GlobalPool) else inputs[0]
+
+
+def _unseen_columns(network: DeblurNetwork, pools: bool = True) -> tuple[int, int, int] | None:
+    """Return the width of a strip, and how many columns at its left and right edge its middle does not depend on.
+
+    Args:
+        network: to look at.
+        pools: whether what it pools counts.
+    """
     marking = _MarkedConvolutions()  # type: ignore[no-untyped-call]
     for width in WIDTHS:
         before, after = (_unseen(network, marking, width, mirrored) for mirrored in (False, True))
         if before and after:
-            return width - before - after
-        if marking.pooled:
+            return width, before, after
+        if pools and marking.pooled:
             break
     return None
 

@@ -1,0 +1,102 @@
+"""The words of `deblur-lit predict`, and what a result depends on."""
+
+import argparse
+import re
+from pathlib import Path
+from typing import Any
+
+from deblur_lit.predict.files import shown
+from deblur_lit.predict.finished import content_hash
+
+_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+_DESCRIPTION = """Restore blurred photographs (JPEG, PNG, TIFF, WebP; 8 and 16 bit) and videos with the network that
+comes with the package, or another one. A result keeps format, depth, alpha, EXIF (with the orientation as it is),
+colour profile, XMP and texts of its source; a JPEG is written at least as finely as it was, and finely enough to lose
+nothing visible (45 dB). An interrupted command goes on when it is given again: what is finished is not made twice.
+Videos are restored frame by frame, so that what is restored may flicker; sound, times and rotation stay."""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the words of the command."""
+    made = argparse.ArgumentParser(prog="deblur-lit predict", description=_DESCRIPTION)
+    made.add_argument("input", nargs="+", metavar="INPUT", help="files, folders with their subfolders, patterns "
+                        "('trip/**/*.jpg'); videos of a folder are restored when they are named")  # fmt: skip
+    made.add_argument("-o", "--out", type=Path, metavar="OUT", help="folder of the results, which keeps names and "
+                        "subfolders; for one file also a file, of its format or PNG "
+                        "(default: NAME.deblurred.EXT beside a file, FOLDER.deblurred beside a folder)")  # fmt: skip
+    made.add_argument("--overwrite", action="store_true", help="replace results that are there")
+    network = made.add_argument_group("network")
+    network.add_argument("--network", metavar="NAME", help="one of `deblur-lit networks`; needs --checkpoint")
+    network.add_argument("--checkpoint", type=Path, metavar="F", help="its weights: ours, or the authors' published "
+                         "file; without --network a folder with config.yaml and model.safetensors")  # fmt: skip
+    network.add_argument("--strength", type=_share, default=1.0, metavar="S", help="0 (none) to 1 (default)")
+    network.add_argument("--tta", choices=("none", "rot4", "x8"), default="none", help="mean over quarter turns, "
+                         "or over mirrored ones too; takes 4 or 8 times as long")  # fmt: skip
+    network.add_argument("--tlc", action="store_true", help="local pools, for networks that pool whole images")
+    machine = made.add_argument_group("machine")
+    machine.add_argument("--tile", type=_tile, default="auto", metavar="auto|N|off", help="side of tiles in pixels; "
+                         "auto plans it from the memory, off restores whole photographs (default: auto)")  # fmt: skip
+    machine.add_argument("--memory", type=_memory, metavar="2G", help="most that may be taken (default: what is free)")
+    machine.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16 is faster where the "
+                         "machine has it (default: fp32)")  # fmt: skip
+    machine.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: a GPU "
+                         "where there is one")  # fmt: skip
+    return made
+
+
+def _share(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not between 0 and 1")
+    return value
+
+
+def _tile(text: str) -> int | str:
+    if text in ("auto", "off"):
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto, off nor a number of pixels")
+    return int(text)
+
+
+def _memory(text: str) -> int:
+    """Return bytes.
+
+    Example:
+        >>> _memory("1.5G"), _memory("200M"), _memory("64KiB")
+        (1610612736, 209715200, 65536)
+    """
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
+    size = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+    if not size:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 2G or 500M")
+    return size
+
+
+def settings(options: argparse.Namespace) -> dict[str, Any]:
+    """Check the choice of a network, and return all that a result depends on beside its source.
+
+    Raises:
+        ValueError: if network and checkpoint do not go together.
+        FileNotFoundError: if weights are not there.
+    """
+    weights = options.checkpoint
+    if options.network is None and weights is None:
+        from deblur_lit.pretrained import SHIPPED
+
+        weights = SHIPPED
+    elif options.network is not None:
+        from deblur_lit.nodes import network_config
+
+        network_config(options.network)  # refuses an unknown name
+        if weights is None:
+            raise ValueError(f"--network {options.network} has random weights without --checkpoint F")
+    elif not weights.is_dir():
+        raise ValueError(f"--checkpoint {shown(weights)}: a file of weights needs --network NAME; a folder brings it")
+    if not weights.exists():
+        raise FileNotFoundError(f"{shown(weights)}: there are no weights; name others by --network and --checkpoint")
+    names = ("network", "strength", "tta", "tlc", "tile", "precision")
+    return {"weights": content_hash(weights), **{name: getattr(options, name) for name in names}}
