@@ -20,7 +20,7 @@ LAYERS = (
     {"networks", "losses", "metrics", "data", "provenance", "devices"},
     {"module", "callbacks", "evaluate", "restore", "plan", "score_files", "score_aligned", "current", "pretrained"},
     {"variants", "predict"},
-    {"bench"},
+    {"bench", "app"},
     {"train", "evaluation", "reproduce", "score"},
     {"figure"},
     {"cli", "__init__"},

@@ -1,0 +1,180 @@
+"""The page: what it shows, and what happens when something is clicked."""
+
+import logging
+from collections.abc import Callable
+from html import escape
+from pathlib import Path
+from typing import Any, TypeVar
+
+import gradio as gr
+
+from deblur_lit.app.restoring import TILES, Options, Restorer, StoppedError, describe, preview
+from deblur_lit.app.sessions import LONGEST, Sessions
+from deblur_lit.predict.command import reason
+from deblur_lit.predict.deblurrer import TTA
+from deblur_lit.predict.torch_backend import PRECISIONS
+
+CSS = Path(__file__).with_suffix(".css")
+WAITING = 20  # photographs in the queue, from which on one is told to come back later
+_SWEEP = 600  # seconds between looks for uploads that nobody has worked on for `LONGEST`
+_NO_WEIGHTS = """<b>This copy of deblur_lit came without weights.</b> {} Name others when the page is started:
+<code>deblur-lit app --network NAME --checkpoint FILE</code>"""
+_T = TypeVar("_T")
+_TTA_LABELS = {"none": "off", "rot4": "4 views", "x8": "8 views"}
+
+
+def page(restorer: Restorer, sessions: Sessions, shipped: bool) -> gr.Blocks:
+    """Build the page.
+
+    Args:
+        restorer: what it offers.
+        sessions: where files are.
+        shipped: whether the network that comes with the package is among the networks.
+    """
+    names = list(restorer.networks)
+    with gr.Blocks(
+        title="deblur_lit", analytics_enabled=False, delete_cache=(_SWEEP, LONGEST), fill_width=True
+    ) as made:
+        gr.HTML(_introduction(restorer), elem_id="introduction")
+        if not shipped:
+            gr.HTML(_NO_WEIGHTS.format("" if names else "Nothing can be restored."), elem_id="notice")
+        with gr.Row(equal_height=False):
+            with gr.Column(scale=1, min_width=300):
+                file = gr.File(label="Photograph", height=140, elem_id="file")
+                network = gr.Dropdown(names, value=names[0] if names else None, label="Network", visible=len(names) > 1)
+                go = gr.Button("Deblur", variant="primary", interactive=False, elem_id="go")
+                stop = gr.Button("Stop", visible=False, elem_id="stop")
+                with gr.Accordion("Options", open=False):
+                    options = _options()
+            with gr.Column(scale=3, min_width=320):
+                given = gr.Image(
+                    label="Given", format="png", interactive=False, show_label=False, buttons=[], visible=False,
+                    elem_id="given",
+                )  # fmt: skip
+                pair = gr.ImageSlider(
+                    label="Before and after", type="filepath", format="png", interactive=False, show_label=False,
+                    buttons=["fullscreen"], max_height=640, visible=False, elem_id="pair",
+                )  # fmt: skip
+                said = gr.HTML('<span class="empty">Drop a photograph on the left.</span>', elem_id="said")
+                download = gr.DownloadButton("Download the result", visible=False, elem_id="download")
+        act = _Actions(restorer, sessions)
+        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+        views = [given, pair, download]
+        file.upload(act.look, file, [said, go, *views], api_visibility="private", show_progress_on=said)
+        file.clear(act.forget, None, [said, go, *views], queue=False, **private)
+        inputs = [file, network, *options]
+        running = go.click(act.deblur, inputs, [pair, download, said], api_name="deblur", show_progress_on=said)
+        go.click(lambda: [gr.Button(visible=False), gr.Button(visible=True)], None, [go, stop], queue=False, **private)
+        running.then(lambda: [gr.Button(visible=True), gr.Button(visible=False)], None, [go, stop], **private)
+        shown = [gr.Image, False], [gr.ImageSlider, True], [gr.DownloadButton, True]
+        running.success(lambda: [kind(visible=visible) for kind, visible in shown], None, views, **private)
+        stop.click(act.stop, None, None, queue=False, **private)
+        made.unload(act.leave)
+    return made.queue(max_size=WAITING, default_concurrency_limit=1)
+
+
+def _introduction(restorer: Restorer) -> str:
+    return f"""<h1>Deblur a photograph</h1>
+<p>JPEG, PNG, TIFF or WebP, 8 or 16 bit, up to {restorer.limits}. It goes to the machine that runs this page and no
+further. It is removed there, with its result, when another one is dropped or the page is closed.</p>"""
+
+
+def _options() -> list[gr.components.Component]:
+    strength = gr.Slider(0, 1, value=1, step=0.05, label="Strength", info="share of the change that is made")
+    views = [(_TTA_LABELS[name], name) for name in TTA]
+    tta = gr.Radio(views, value="none", label="Mean over views", info="turned and mirrored; takes 4 or 8 times as long")
+    tile = gr.Dropdown(list(TILES), value="auto", label="Tiles", info="side in pixels; auto fits them to the memory")
+    precision = gr.Radio(list(PRECISIONS), value="fp32", label="Precision", info="bf16 is faster where it is supported")
+    tlc = gr.Checkbox(label="Local pools (TLC)", info="for networks that pool whole images")
+    return [strength, tta, tile, precision, tlc]
+
+
+class _Actions:
+    """What happens on the page; every mistake is a sentence on it."""
+
+    def __init__(self, restorer: Restorer, sessions: Sessions) -> None:
+        self.restorer, self.sessions = restorer, sessions
+
+    def look(self, file: str, request: gr.Request) -> list[Any]:
+        """Show a photograph that was dropped, and forget the one before."""
+        session, source = _session(request), Path(file)
+        self.sessions.end(session)
+        self.sessions.begin(session, source)
+
+        def read() -> list[Any]:
+            photo = self.restorer.read(source)
+            shown = gr.Image(value=preview(photo, self.sessions.result_folder(session)), visible=True)
+            able = gr.Button(interactive=bool(self.restorer.networks))
+            return [describe(source.name, photo), able, shown, *_hidden()]
+
+        return _saying(read, source)
+
+    def forget(self, request: gr.Request) -> list[Any]:
+        """Remove the photograph and what was made of it."""
+        self.sessions.end(_session(request))
+        return ["", gr.Button(interactive=False), gr.Image(value=None, visible=False), *_hidden()]
+
+    def deblur(
+        self,
+        file: str | None,
+        network: str | None,
+        strength: float,
+        tta: str,
+        tile: str,
+        precision: str,
+        tlc: bool,
+        request: gr.Request,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008 that is how Gradio passes it
+    ) -> tuple[tuple[str, str], str, str]:
+        """Restore a photograph: returns pictures before and after, the file with all its metadata, and words on it."""
+        if file is None:
+            raise gr.Error("Drop a photograph first.", print_exception=False)
+        if network is None:
+            raise gr.Error(
+                "There is no network: this copy of deblur_lit came without weights. Start the page with "
+                "`deblur-lit app --network NAME --checkpoint FILE`.",
+                print_exception=False,
+            )
+        session, source = _session(request), Path(file)
+        stop = self.sessions.begin(session, source)
+        options = Options(network, strength, tta, tile, precision, tlc)
+
+        def restore() -> tuple[tuple[str, str], str, str]:
+            folder = self.sessions.result_folder(session)
+            done = self.restorer.restore(source, options, folder, stop, lambda share, what: progress(share, desc=what))
+            return (str(done.before), str(done.after)), str(done.download), done.said
+
+        return _saying(restore, source)
+
+    def stop(self, request: gr.Request) -> None:
+        """Stop what this page is working on."""
+        self.sessions.stop(_session(request))
+
+    def leave(self, request: gr.Request) -> None:
+        """Remove the files of a page that was closed."""
+        self.sessions.end(_session(request))
+
+
+def _session(request: gr.Request) -> str:
+    return request.session_hash or ""
+
+
+def _hidden() -> list[Any]:
+    return [gr.ImageSlider(value=None, visible=False), gr.DownloadButton(value=None, visible=False)]
+
+
+def _saying(act: Callable[[], _T], source: Path) -> _T:
+    """Do something, and say on the page why it cannot be done.
+
+    Raises:
+        gr.Error: with the reason in one line.
+    """
+    try:
+        return act()
+    except StoppedError as error:
+        raise gr.Error("StoppedError.", title="Deblur", duration=5, print_exception=False) from error
+    except Exception as error:
+        if not isinstance(error, ValueError | OSError | MemoryError):
+            logging.getLogger(__name__).exception("%s", source.name)  # a mistake of ours: the page shows its last line
+        message = escape(f"{source.name}: {reason(error, source)}")
+        raise gr.Error(message, title="Not restored", duration=None, print_exception=False) from error
