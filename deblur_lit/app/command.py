@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -107,6 +108,7 @@ def main(arguments: Sequence[str]) -> int:
     networks = load(options.chosen)
     limits = Limits(round(1e6 * options.max_megapixels), options.max_size)
     restorer = Restorer(networks, limits, options.device, options.memory)
+    warnings.filterwarnings("ignore", "the tile at")  # the page tells how many
     ended = threading.Event()
     signal.signal(signal.SIGTERM, lambda number, frame: ended.set())
     signal.signal(signal.SIGINT, lambda number, frame: ended.set())
@@ -138,34 +140,57 @@ def serving(restorer: "Restorer", host: str = "127.0.0.1", port: int | None = No
     """Serve the page inside, and give its address. Afterwards no file of it is left.
 
     Raises:
-        OSError: if the port is taken.
+        ValueError: if the address cannot be listened on.
     """
     from deblur_lit.app.sessions import Sessions, scratch
 
-    with scratch() as folder:
-        for name in ("uploads", "results"):
-            (folder / name).mkdir()
-        before = dict(os.environ)
-        os.environ |= {"GRADIO_ANALYTICS_ENABLED": "False", "GRADIO_TEMP_DIR": str(folder / "uploads")}
-        os.environ["no_proxy"] = ",".join(filter(None, (before.get("no_proxy"), host, "127.0.0.1", "localhost")))
+    with scratch() as folder, _environment(folder / "uploads", host):
         import gradio as gr
 
         from deblur_lit.app.page import CSS, page
 
-        made = page(restorer, Sessions(folder / "results"), SHIPPED_NAME in restorer.networks)
-        gr.set_static_paths([folder / "results"])  # served where they lie: Gradio keeps no copies of them
+        results = folder / "results"
+        results.mkdir()
+        sessions = Sessions(results)
+        made = page(restorer, sessions, SHIPPED_NAME in restorer.networks)
+        gr.set_static_paths([results])  # served where they lie: Gradio keeps no copies of them
+        theme = gr.themes.Base(
+            primary_hue="slate", neutral_hue="gray", font=["system-ui", "sans-serif"], font_mono=["monospace"]
+        )
         try:
             _, url, _ = made.launch(
                 share=False, server_name=host, server_port=port, prevent_thread_lock=True, quiet=True, ssr_mode=False,
                 mcp_server=False, pwa=False, run_history=False, enable_monitoring=False, footer_links=[],
-                max_file_size=restorer.limits.bytes, css_paths=CSS,
-                theme=gr.themes.Default(font=["system-ui", "sans-serif"]),
+                max_file_size=restorer.limits.bytes, css_paths=CSS, theme=theme,
             )  # fmt: skip
+        except OSError as error:
+            where = f"{host}:{port}" if port else host
+            raise ValueError(f"{where} cannot be listened on; name another --port or --host") from error
+        try:
             yield url
         finally:
+            sessions.end_all()
             made.close(verbose=False)
-            os.environ.clear()
-            os.environ |= before
+
+
+@contextmanager
+def _environment(uploads: Path, host: str) -> Iterator[None]:
+    """Inside, Gradio keeps uploads in a folder, asks nobody on the internet, and finds this machine past any proxy."""
+    direct = [os.environ.get("no_proxy", ""), host, "127.0.0.1", "localhost"]
+    wanted = {
+        "GRADIO_TEMP_DIR": str(uploads), "GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1",
+        "HF_HUB_DISABLE_TELEMETRY": "1", "no_proxy": ",".join(filter(None, direct)),
+    }  # fmt: skip
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def _say(url: str, host: str, networks: "dict[str, DeblurNetwork]") -> None:

@@ -17,8 +17,12 @@ from deblur_lit.predict.torch_backend import PRECISIONS
 CSS = Path(__file__).with_suffix(".css")
 WAITING = 20  # photographs in the queue, from which on one is told to come back later
 _SWEEP = 600  # seconds between looks for uploads that nobody has worked on for `LONGEST`
-_NO_WEIGHTS = """<b>This copy of deblur_lit came without weights.</b> {} Name others when the page is started:
+_NO_WEIGHTS = "<b>This copy of deblur_lit came without weights</b>"
+_OTHERS = ": the page offers what it was started with."
+_NOTHING = """, so that nothing can be restored. Start the page with others:
 <code>deblur-lit app --network NAME --checkpoint FILE</code>"""
+_EMPTY = "Drop a photograph on the left."
+_HEIGHT = 560  # most pixels of the pictures on the page
 _T = TypeVar("_T")
 _TTA_LABELS = {"none": "off", "rot4": "4 views", "x8": "8 views"}
 
@@ -35,28 +39,28 @@ def page(restorer: Restorer, sessions: Sessions, shipped: bool) -> gr.Blocks:
     with gr.Blocks(
         title="deblur_lit", analytics_enabled=False, delete_cache=(_SWEEP, LONGEST), fill_width=True
     ) as made:
-        gr.HTML(_introduction(restorer), elem_id="introduction")
+        gr.HTML(_introduction(restorer), elem_id="introduction", padding=False)
         if not shipped:
-            gr.HTML(_NO_WEIGHTS.format("" if names else "Nothing can be restored."), elem_id="notice")
+            gr.HTML(_NO_WEIGHTS + (_OTHERS if names else _NOTHING), elem_id="notice", padding=False)
         with gr.Row(equal_height=False):
             with gr.Column(scale=1, min_width=300):
                 file = gr.File(label="Photograph", height=140, elem_id="file")
                 network = gr.Dropdown(names, value=names[0] if names else None, label="Network", visible=len(names) > 1)
                 go = gr.Button("Deblur", variant="primary", interactive=False, elem_id="go")
                 stop = gr.Button("Stop", visible=False, elem_id="stop")
-                with gr.Accordion("Options", open=False):
+                download = gr.DownloadButton("Download the result", visible=False, elem_id="download")
+                with gr.Accordion("Options", open=False, elem_id="options"):
                     options = _options()
             with gr.Column(scale=3, min_width=320):
+                said = gr.HTML(_EMPTY, elem_id="said", padding=False)
                 given = gr.Image(
-                    label="Given", format="png", interactive=False, show_label=False, buttons=[], visible=False,
-                    elem_id="given",
+                    label="Given", format="png", interactive=False, show_label=False, buttons=["fullscreen"],
+                    visible=False, elem_id="given",
                 )  # fmt: skip
                 pair = gr.ImageSlider(
                     label="Before and after", type="filepath", format="png", interactive=False, show_label=False,
-                    buttons=["fullscreen"], max_height=640, visible=False, elem_id="pair",
+                    buttons=["fullscreen"], max_height=_HEIGHT, visible=False, elem_id="pair",
                 )  # fmt: skip
-                said = gr.HTML('<span class="empty">Drop a photograph on the left.</span>', elem_id="said")
-                download = gr.DownloadButton("Download the result", visible=False, elem_id="download")
         act = _Actions(restorer, sessions)
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         views = [given, pair, download]
@@ -66,8 +70,7 @@ def page(restorer: Restorer, sessions: Sessions, shipped: bool) -> gr.Blocks:
         running = go.click(act.deblur, inputs, [pair, download, said], api_name="deblur", show_progress_on=said)
         go.click(lambda: [gr.Button(visible=False), gr.Button(visible=True)], None, [go, stop], queue=False, **private)
         running.then(lambda: [gr.Button(visible=True), gr.Button(visible=False)], None, [go, stop], **private)
-        shown = [gr.Image, False], [gr.ImageSlider, True], [gr.DownloadButton, True]
-        running.success(lambda: [kind(visible=visible) for kind, visible in shown], None, views, **private)
+        running.success(_shown, None, views, **private)
         stop.click(act.stop, None, None, queue=False, **private)
         made.unload(act.leave)
     return made.queue(max_size=WAITING, default_concurrency_limit=1)
@@ -103,7 +106,7 @@ class _Actions:
 
         def read() -> list[Any]:
             photo = self.restorer.read(source)
-            shown = gr.Image(value=preview(photo, self.sessions.result_folder(session)), visible=True)
+            shown = gr.Image(value=str(preview(photo, self.sessions.result_folder(session))), visible=True)
             able = gr.Button(interactive=bool(self.restorer.networks))
             return [describe(source.name, photo), able, shown, *_hidden()]
 
@@ -112,7 +115,7 @@ class _Actions:
     def forget(self, request: gr.Request) -> list[Any]:
         """Remove the photograph and what was made of it."""
         self.sessions.end(_session(request))
-        return ["", gr.Button(interactive=False), gr.Image(value=None, visible=False), *_hidden()]
+        return [_EMPTY, gr.Button(interactive=False), gr.Image(value=None, visible=False), *_hidden()]
 
     def deblur(
         self,
@@ -130,11 +133,7 @@ class _Actions:
         if file is None:
             raise gr.Error("Drop a photograph first.", print_exception=False)
         if network is None:
-            raise gr.Error(
-                "There is no network: this copy of deblur_lit came without weights. Start the page with "
-                "`deblur-lit app --network NAME --checkpoint FILE`.",
-                print_exception=False,
-            )
+            raise gr.Error(_NO_WEIGHTS + _NOTHING, print_exception=False)
         session, source = _session(request), Path(file)
         stop = self.sessions.begin(session, source)
         options = Options(network, strength, tta, tile, precision, tlc)
@@ -161,6 +160,10 @@ def _session(request: gr.Request) -> str:
 
 def _hidden() -> list[Any]:
     return [gr.ImageSlider(value=None, visible=False), gr.DownloadButton(value=None, visible=False)]
+
+
+def _shown() -> list[Any]:
+    return [gr.Image(visible=False), gr.ImageSlider(visible=True), gr.DownloadButton(visible=True)]
 
 
 def _saying(act: Callable[[], _T], source: Path) -> _T:

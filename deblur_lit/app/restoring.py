@@ -133,7 +133,7 @@ class Restorer:
         write_photo(download, done, "PNG" if photo.format == "JPEG" else photo.format)
         before, after = (_picture(folder / f"{name}.png", made) for name, made in (("before", photo), ("after", done)))
         seconds = time.perf_counter() - start
-        said = [f"{seconds:.1f} s", restored.note, *photo.notes]
+        said = [f"by {options.network}", f"{seconds:.1f} s", restored.note, *photo.notes]
         if restored.fallbacks:
             said.append(f"{len(restored.fallbacks)} tiles stayed as they were, since the network did harm there")
         size = download.stat().st_size / 2**20

@@ -81,6 +81,11 @@ class Sessions:
         for folder in gone.results:
             shutil.rmtree(folder, ignore_errors=True)
 
+    def end_all(self) -> None:
+        """End every session, so that work stops at the next tile."""
+        for session in list(self._sessions):
+            self.end(session)
+
 
 @contextmanager
 def scratch() -> Iterator[Path]:
