@@ -97,10 +97,10 @@ def main(arguments: Sequence[str]) -> int:
         ValueError, OSError: for what the user can put right; the message is one line.
     """
     options = parser().parse_args(arguments)
-    if options.network is not None:
-        weights_of(options.network, None)  # refuses it
     for chosen in options.chosen:
         weights_of(*chosen)
+    if options.network is not None:
+        weights_of(options.network, None)  # refuses it
     if find_spec("gradio") is None:
         raise ValueError("deblur-lit app needs Gradio: pip install 'deblur_lit[demo]'")
     from deblur_lit.app.restoring import Limits, Restorer

@@ -27,6 +27,15 @@ TINY = "tiny"  # what the page calls it
 OVERRIDES = ["channels=4", "num_blocks=1"]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def collected() -> Iterator[None]:
+    """Collect the sockets and event loops that Gradio leaves, or a later test is blamed for them."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
 def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -86,9 +95,6 @@ def page(
         patch.setattr("tempfile.tempdir", str(scratch))
         with serving(restorer, port=free_port()) as url:
             yield url, scratch
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ResourceWarning)  # sockets and loops that Gradio leaves to the collector
-        gc.collect()
     assert list(scratch.glob("deblur-lit-app*")) == []  # others are of the clients
     assert elsewhere == []
 
