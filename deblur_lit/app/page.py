@@ -64,13 +64,14 @@ def page(restorer: Restorer, sessions: Sessions, shipped: bool) -> gr.Blocks:
         act = _Actions(restorer, sessions)
         private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
         views = [given, pair, download]
-        file.upload(act.look, file, [said, go, *views], api_visibility="private", show_progress_on=said)
+        dropped = file.upload(act.look, file, [said, go, *views], api_visibility="private", show_progress_on=said)
+        dropped.failure(_empty, None, [said, go, *views], **private)
         file.clear(act.forget, None, [said, go, *views], queue=False, **private)
         inputs = [file, network, *options]
-        running = go.click(act.deblur, inputs, [pair, download, said], api_name="deblur", show_progress_on=said)
-        go.click(lambda: [gr.Button(visible=False), gr.Button(visible=True)], None, [go, stop], queue=False, **private)
-        running.then(lambda: [gr.Button(visible=True), gr.Button(visible=False)], None, [go, stop], **private)
-        running.success(_shown, None, views, **private)
+        begun = go.click(_working, None, [go, stop], queue=False, **private)
+        running = begun.then(act.deblur, inputs, [pair, download, said], api_name="deblur", show_progress_on=said)
+        running.success(_done, None, [go, stop, *views], **private)
+        running.failure(_idle, None, [go, stop], **private)
         stop.click(act.stop, None, None, queue=False, **private)
         made.unload(act.leave)
     return made.queue(max_size=WAITING, default_concurrency_limit=1)
@@ -115,7 +116,7 @@ class _Actions:
     def forget(self, request: gr.Request) -> list[Any]:
         """Remove the photograph and what was made of it."""
         self.sessions.end(_session(request))
-        return [_EMPTY, gr.Button(interactive=False), gr.Image(value=None, visible=False), *_hidden()]
+        return _empty()
 
     def deblur(
         self,
@@ -158,12 +159,24 @@ def _session(request: gr.Request) -> str:
     return request.session_hash or ""
 
 
+def _empty() -> list[Any]:
+    return [_EMPTY, gr.Button(interactive=False), gr.Image(value=None, visible=False), *_hidden()]
+
+
 def _hidden() -> list[Any]:
     return [gr.ImageSlider(value=None, visible=False), gr.DownloadButton(value=None, visible=False)]
 
 
-def _shown() -> list[Any]:
-    return [gr.Image(visible=False), gr.ImageSlider(visible=True), gr.DownloadButton(visible=True)]
+def _working() -> list[Any]:
+    return [gr.Button(visible=False), gr.Button(visible=True)]
+
+
+def _idle() -> list[Any]:
+    return [gr.Button(visible=True), gr.Button(visible=False)]
+
+
+def _done() -> list[Any]:
+    return [*_idle(), gr.Image(visible=False), gr.ImageSlider(visible=True), gr.DownloadButton(visible=True)]
 
 
 def _saying(act: Callable[[], _T], source: Path) -> _T:

@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps
+from torch import nn
+from torch.nn.modules.module import register_module_forward_pre_hook
 
 from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.predict.deblurrer import Deblurrer
@@ -107,7 +109,7 @@ class Restorer:
             source: its file.
             options: from the page.
             folder: for the files of the result.
-            stop: once it is set, no further tile is begun.
+            stop: once it is set, the work ends at the next layer of the network.
             progress: is told the share that is done, and what is going on.
 
         Raises:
@@ -121,12 +123,11 @@ class Restorer:
         _check_tile(deblurrer, photo.pixels)
 
         def advance(done: int, of: int) -> None:
-            if stop.is_set():
-                raise StoppedError("stopped")
             progress(0.05 + 0.85 * done / of, f"restoring: {done} of {of} tiles")
 
         progress(0.05, "restoring")
-        restored = deblurrer.restore(photo.pixels, advance)
+        with _until(stop):
+            restored = deblurrer.restore(photo.pixels, advance)
         progress(0.9, "writing")
         done = photo.restored(restored.image)
         download = folder / f"{source.stem}{MARK}{_SUFFIXES[photo.format]}"
@@ -166,6 +167,21 @@ def describe(name: str, photo: Photo) -> str:
 def preview(photo: Photo, folder: Path) -> Path:
     """Write what the page shows of a photograph before it is restored."""
     return _picture(folder / "given.png", photo)
+
+
+@contextmanager
+def _until(stop: threading.Event) -> Iterator[None]:
+    """Inside, a network raises `StoppedError` soon after `stop` is set, also in the middle of a large tile."""
+
+    def check(module: nn.Module, inputs: object) -> None:
+        if stop.is_set():
+            raise StoppedError("stopped")
+
+    handle = register_module_forward_pre_hook(check)
+    try:
+        yield
+    finally:
+        handle.remove()
 
 
 def _check_tile(deblurrer: Deblurrer, pixels: Pixels) -> None:

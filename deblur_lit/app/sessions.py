@@ -65,7 +65,7 @@ class Sessions:
         return made
 
     def stop(self, session: str) -> None:
-        """Have what a session is working on stopped at the next tile."""
+        """Have what a session is working on stopped."""
         with self._lock:
             if session in self._sessions:
                 self._sessions[session].stop.set()
@@ -82,7 +82,7 @@ class Sessions:
             shutil.rmtree(folder, ignore_errors=True)
 
     def end_all(self) -> None:
-        """End every session, so that work stops at the next tile."""
+        """End every session."""
         for session in list(self._sessions):
             self.end(session)
 
