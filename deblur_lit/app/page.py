@@ -21,7 +21,7 @@ _NO_WEIGHTS = "<b>This copy of deblur_lit came without weights</b>"
 _OTHERS = ": the page offers what it was started with."
 _NOTHING = """, so that nothing can be restored. Start the page with others:
 <code>deblur-lit app --network NAME --checkpoint FILE</code>"""
-_EMPTY = "Drop a photograph on the left."
+_EMPTY = "Drop a photograph to begin."
 _HEIGHT = 560  # most pixels of the pictures on the page
 _T = TypeVar("_T")
 _TTA_LABELS = {"none": "off", "rot4": "4 views", "x8": "8 views"}
@@ -188,9 +188,9 @@ def _saying(act: Callable[[], _T], source: Path) -> _T:
     try:
         return act()
     except StoppedError as error:
-        raise gr.Error("StoppedError.", title="Deblur", duration=5, print_exception=False) from error
+        raise gr.Error("Stopped.", duration=5, print_exception=False) from error
     except Exception as error:
         if not isinstance(error, ValueError | OSError | MemoryError):
             logging.getLogger(__name__).exception("%s", source.name)  # a mistake of ours: the page shows its last line
         message = escape(f"{source.name}: {reason(error, source)}")
-        raise gr.Error(message, title="Not restored", duration=None, print_exception=False) from error
+        raise gr.Error(message, duration=None, print_exception=False) from error
