@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 import gradio as gr
 
@@ -35,46 +35,72 @@ def page(restorer: Restorer, sessions: Sessions, shipped: bool) -> gr.Blocks:
         sessions: where files are.
         shipped: whether the network that comes with the package is among the networks.
     """
-    names = list(restorer.networks)
-    with gr.Blocks(
-        title="deblur_lit", analytics_enabled=False, delete_cache=(_SWEEP, LONGEST), fill_width=True
-    ) as made:
+    swept = (_SWEEP, LONGEST)
+    with gr.Blocks(title="deblur_lit", analytics_enabled=False, delete_cache=swept, fill_width=True) as made:
         gr.HTML(_introduction(restorer), elem_id="introduction", padding=False)
         if not shipped:
-            gr.HTML(_NO_WEIGHTS + (_OTHERS if names else _NOTHING), elem_id="notice", padding=False)
+            gr.HTML(_NO_WEIGHTS + (_OTHERS if restorer.networks else _NOTHING), elem_id="notice", padding=False)
         with gr.Row(equal_height=False):
-            with gr.Column(scale=1, min_width=300):
-                file = gr.File(label="Photograph", height=140, elem_id="file")
-                network = gr.Dropdown(names, value=names[0] if names else None, label="Network", visible=len(names) > 1)
-                go = gr.Button("Deblur", variant="primary", interactive=False, elem_id="go")
-                stop = gr.Button("Stop", visible=False, elem_id="stop")
-                download = gr.DownloadButton("Download the result", visible=False, elem_id="download")
-                with gr.Accordion("Options", open=False, elem_id="options"):
-                    options = _options()
-            with gr.Column(scale=3, min_width=320):
-                said = gr.HTML(_EMPTY, elem_id="said", padding=False)
-                given = gr.Image(
-                    label="Given", format="png", interactive=False, show_label=False, buttons=["fullscreen"],
-                    visible=False, elem_id="given",
-                )  # fmt: skip
-                pair = gr.ImageSlider(
-                    label="Before and after", type="filepath", format="png", interactive=False, show_label=False,
-                    buttons=["fullscreen"], max_height=_HEIGHT, visible=False, elem_id="pair",
-                )  # fmt: skip
-        act = _Actions(restorer, sessions)
-        private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
-        views = [given, pair, download]
-        dropped = file.upload(act.look, file, [said, go, *views], api_visibility="private", show_progress_on=said)
-        dropped.failure(_empty, None, [said, go, *views], **private)
-        file.clear(act.forget, None, [said, go, *views], queue=False, **private)
-        inputs = [file, network, *options]
-        begun = go.click(_working, None, [go, stop], queue=False, **private)
-        running = begun.then(act.deblur, inputs, [pair, download, said], api_name="deblur", show_progress_on=said)
-        running.success(_done, None, [go, stop, *views], **private)
-        running.failure(_idle, None, [go, stop], **private)
-        stop.click(act.stop, None, None, queue=False, **private)
-        made.unload(act.leave)
+            parts = _parts(list(restorer.networks))
+        _connect(made, parts, _Actions(restorer, sessions))
     return made.queue(max_size=WAITING, default_concurrency_limit=1)
+
+
+class _Parts(NamedTuple):
+    """What is on the page."""
+
+    file: Any
+    network: Any
+    options: list[Any]
+    go: Any
+    stop: Any
+    download: Any
+    said: Any
+    given: Any
+    pair: Any
+
+
+def _parts(networks: list[str]) -> _Parts:
+    """Lay out the page: choices on the left, pictures on the right."""
+    with gr.Column(scale=1, min_width=300):
+        file = gr.File(label="Photograph", height=140, elem_id="file")
+        first = networks[0] if networks else None
+        network = gr.Dropdown(networks, value=first, label="Network", visible=len(networks) > 1)
+        go = gr.Button("Deblur", variant="primary", interactive=False, elem_id="go")
+        stop = gr.Button("Stop", visible=False, elem_id="stop")
+        download = gr.DownloadButton("Download the result", visible=False, elem_id="download")
+        with gr.Accordion("Options", open=False, elem_id="options"):
+            options = _options()
+    with gr.Column(scale=3, min_width=320):
+        said = gr.HTML(_EMPTY, elem_id="said", padding=False)
+        given = gr.Image(
+            label="Given", format="png", interactive=False, show_label=False, buttons=["fullscreen"],
+            visible=False, elem_id="given",
+        )  # fmt: skip
+        pair = gr.ImageSlider(
+            label="Before and after", type="filepath", format="png", interactive=False, show_label=False,
+            buttons=["fullscreen"], max_height=_HEIGHT, visible=False, elem_id="pair",
+        )  # fmt: skip
+    return _Parts(file, network, options, go, stop, download, said, given, pair)
+
+
+def _connect(made: gr.Blocks, parts: _Parts, act: "_Actions") -> None:
+    """Say what happens when something is dropped, clicked or left; clients may call `/deblur` alone."""
+    private: dict[str, Any] = {"api_visibility": "private", "show_progress": "hidden"}
+    views = [parts.given, parts.pair, parts.download]
+    shown, buttons = [parts.said, parts.go, *views], [parts.go, parts.stop]
+    dropped = parts.file.upload(act.look, parts.file, shown, api_visibility="private", show_progress_on=parts.said)
+    dropped.failure(_empty, None, shown, **private)
+    parts.file.clear(act.forget, None, shown, queue=False, **private)
+    begun = parts.go.click(_working, None, buttons, queue=False, **private)
+    running = begun.then(
+        act.deblur, [parts.file, parts.network, *parts.options], [parts.pair, parts.download, parts.said],
+        api_name="deblur", show_progress_on=parts.said,
+    )  # fmt: skip
+    running.success(_done, None, [*buttons, *views], **private)
+    running.failure(_idle, None, buttons, **private)
+    parts.stop.click(act.stop, None, None, queue=False, **private)
+    made.unload(act.leave)
 
 
 def _introduction(restorer: Restorer) -> str:
@@ -102,7 +128,7 @@ class _Actions:
     def look(self, file: str, request: gr.Request) -> list[Any]:
         """Show a photograph that was dropped, and forget the one before."""
         session, source = _session(request), Path(file)
-        self.sessions.end(session)
+        self.sessions.end(session, keep=source)  # which may be the same file again
         self.sessions.begin(session, source)
 
         def read() -> list[Any]:

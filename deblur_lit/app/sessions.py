@@ -70,13 +70,18 @@ class Sessions:
             if session in self._sessions:
                 self._sessions[session].stop.set()
 
-    def end(self, session: str) -> None:
-        """Stop what a session is working on, and remove its files; a source stays that another session has too."""
+    def end(self, session: str, keep: Path | None = None) -> None:
+        """Stop what a session is working on, and remove its files.
+
+        Args:
+            session: its name; it may begin again.
+            keep: a source that stays, as those stay that other sessions have too.
+        """
         self.stop(session)
         with self._lock:
             gone = self._sessions.pop(session, _Session())
             others = {source for other in self._sessions.values() for source in other.sources}
-        for source in gone.sources - others:
+        for source in gone.sources - others - {keep}:
             source.unlink(missing_ok=True)
         for folder in gone.results:
             shutil.rmtree(folder, ignore_errors=True)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from app_page import TINY, free_port
 from omegaconf import OmegaConf
 from PIL import Image
 from safetensors.torch import save_file
@@ -23,7 +24,6 @@ from deblur_lit.pretrained import load_folder
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # or the client looks its host up
 os.environ["GRADIO_HEARTBEAT_INTERVAL"] = "0.2"  # seconds: so soon a page that is left is noticed
-TINY = "tiny"  # what the page calls it
 OVERRIDES = ["channels=4", "num_blocks=1"]
 
 
@@ -34,12 +34,6 @@ def collected() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         gc.collect()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import pytest
 import torch
-from conftest import TINY, free_port
+from app_page import TINY, free_port
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image, ImageCms
@@ -251,6 +251,16 @@ def test_a_session_that_does_nothing_ends(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(time, "monotonic", lambda: now + LONGEST + 5)
     sessions.begin("other", tmp_path / "other.png")
     assert (source.exists(), folder.exists(), stop.is_set()) == (False, False, True)
+
+
+def test_the_same_photograph_may_be_dropped_again(tmp_path: Path) -> None:
+    sessions, first, second = Sessions(tmp_path), tmp_path / "first.png", tmp_path / "second.png"
+    for source in (first, second):
+        source.write_bytes(b"x")
+        sessions.begin("one", source)
+    stop, folder = sessions.begin("one", first), sessions.result_folder("one")
+    sessions.end("one", keep=first)
+    assert (first.exists(), second.exists(), folder.exists(), stop.is_set()) == (True, False, False, True)
 
 
 def test_folders_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from conftest import free_port
+from app_page import free_port
 
 from deblur_lit.app import command
 from deblur_lit.app.restoring import Limits, Restorer

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from conftest import TINY, free_port
+from app_page import TINY, free_port
 from PIL import Image
 
 from deblur_lit.app.command import SHIPPED_NAME, serving
