@@ -12,6 +12,7 @@ PASSED_ON = {  # commands whose words their own module reads
     "dashboard": "build the workspaces of a sweep at wandb, or write their specification",
     "evaluate": "score a run folder or a network with a checkpoint on a data set",
     "predict": "restore photographs and videos",
+    "app": "serve a page on which photographs are restored",
     "score": "score restored images against sharp ones by every protocol of the literature",
     "figure": "draw evaluated systems side by side: PNG, PDF and a page with a slider",
     "data": "prepare, check, show, synthesize and cache data sets",
@@ -63,6 +64,10 @@ def _pass_on(command: str, words: list[str]) -> int:
         from deblur_lit.predict.command import main as predict
 
         return predict(words)
+    if command == "app":
+        from deblur_lit.app.command import main as app
+
+        return app(words)
     if command == "score":
         from deblur_lit.score import main as score
 

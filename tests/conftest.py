@@ -19,8 +19,10 @@ FLAGS = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Let `make check-network NAME=x` choose one network, at full size."""
+    """Let `make check-network NAME=x` choose one network, at full size, and the README's screenshot be made again."""
     parser.addoption("--network", help="run the network contract on this one alone, at full size")
+    parser.addoption("--screenshot", help="write a screenshot of the app with a test picture of mini to this PNG")
+    parser.addoption("--weights", help="folder of the network in that screenshot; default: the one of the package")
 
 
 @pytest.fixture(scope="session")

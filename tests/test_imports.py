@@ -42,7 +42,7 @@ LAYERS = (
         "pretrained",
     },
     {"variants", "predict"},
-    {"bench"},
+    {"bench", "app"},
     {"train", "evaluation", "reproduce", "score"},
     {"figure"},
     {"cli", "__init__"},

@@ -21,6 +21,8 @@ from deblur_lit.predict.photo import Pixels, read_photo, write_photo
 if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
+    from deblur_lit.networks.blocks import DeblurNetwork
+
 _IN_THE_WAY: dict[State, str] = {
     "other settings": "was made by an earlier run with other settings",
     "other source": "was made from another file, or from this one before it changed",
@@ -78,17 +80,8 @@ def main(arguments: Sequence[str], load: "Callable[[argparse.Namespace], Deblurs
 def _load(options: argparse.Namespace) -> Deblurs:
     from deblur_lit.predict.deblurrer import Deblurrer
 
-    network = None
-    if options.network is not None:
-        from deblur_lit.networks.loading import load_network
-
-        network = load_network(options.network, options.checkpoint)
-    elif options.checkpoint is not None:
-        from deblur_lit.pretrained import load_folder
-
-        network = load_folder(options.checkpoint)
     return Deblurrer(
-        network,
+        load_chosen(options.network, options.checkpoint),
         tile=options.tile,
         memory=options.memory,
         tta=options.tta,
@@ -97,6 +90,23 @@ def _load(options: argparse.Namespace) -> Deblurs:
         device=options.device,
         strength=options.strength,
     )
+
+
+def load_chosen(name: str | None, checkpoint: Path | None) -> "DeblurNetwork | None":
+    """Build the network that --network and --checkpoint choose; None for the one that comes with the package.
+
+    Raises:
+        ValueError, FileNotFoundError: if the weights do not fit or are not there.
+    """
+    if name is not None:
+        from deblur_lit.networks.loading import load_network
+
+        return load_network(name, checkpoint)
+    if checkpoint is not None:
+        from deblur_lit.pretrained import load_folder
+
+        return load_folder(checkpoint)
+    return None
 
 
 def _is_to_do(job: Job, finished: Finished, overwrite: bool, outcome: Outcome) -> bool:
@@ -152,7 +162,7 @@ def _restore_all(jobs: Sequence[Job], deblurs: Deblurs, finished: Finished, outc
             try:
                 notes = _restore(job, deblurs, partial(_advance, progress, task, number))
             except Exception as error:
-                outcome.problems.append(Problem(shown(job.source), _reason(error, job.source)))
+                outcome.problems.append(Problem(shown(job.source), reason(error, job.source)))
             else:
                 outcome.restored += 1
                 told = [f"{time.perf_counter() - start:.1f} s", *notes, *_note(finished, job)]
@@ -165,7 +175,7 @@ def _note(finished: Finished, job: Job) -> list[str]:
     try:
         finished.note(job)
     except OSError as error:
-        return [f"a later run will not know that it is finished: {_reason(error, job.target)}"]
+        return [f"a later run will not know that it is finished: {reason(error, job.target)}"]
     return []
 
 
@@ -200,7 +210,7 @@ def _restore(job: Job, deblurs: Deblurs, progress: Callable[[int, int], None]) -
     return notes
 
 
-def _reason(error: Exception, file: Path) -> str:
+def reason(error: Exception, file: Path) -> str:
     """Return an error as one line that does not repeat the name of the file."""
     if isinstance(error, OSError) and error.strerror:
         other = error.filename if error.filename != str(file) else None

@@ -29,16 +29,20 @@ class Kept(NamedTuple):
     progressive: bool
 
 
-def read_jpeg(data: bytes) -> Photo:
+def read_jpeg(data: bytes, most: int) -> Photo:
     """Read a grey or colour JPEG; of a file with several pictures the first.
 
+    Args:
+        data: the file.
+        most: pixels that it may have.
+
     Raises:
-        PhotoError: if it is CMYK or damaged.
+        PhotoError: if it is CMYK, damaged or too large.
     """
     parts = list(_segments(data))
     segments = [segment for marker, segment in parts if marker in _TEXTS and segment[4:8] != _MULTI_PICTURE]
     with Image.open(BytesIO(data), formats=("JPEG",)) as image:
-        check_size(image.width, image.height)
+        check_size(image.width, image.height, most)
         if image.mode not in ("L", "RGB"):
             raise PhotoError(f"its colours are {image.mode}, for print; convert it to RGB with its profile first")
         sampling = JpegImagePlugin.get_sampling(image)

@@ -36,7 +36,8 @@ def parser() -> argparse.ArgumentParser:
     machine = made.add_argument_group("machine")
     machine.add_argument("--tile", type=_tile, default="auto", metavar="auto|N|off", help="side of tiles in pixels; "
                          "auto plans it from the memory, off restores whole photographs (default: auto)")  # fmt: skip
-    machine.add_argument("--memory", type=_memory, metavar="2G", help="most that may be taken (default: what is free)")
+    machine.add_argument("--memory", type=memory_bytes, metavar="2G", help="most that may be taken "
+                         "(default: what is free)")  # fmt: skip
     machine.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16 is faster where the "
                          "machine has it (default: fp32)")  # fmt: skip
     machine.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: a GPU "
@@ -62,11 +63,11 @@ def _tile(text: str) -> int | str:
     return int(text)
 
 
-def _memory(text: str) -> int:
+def memory_bytes(text: str) -> int:
     """Return bytes.
 
     Example:
-        >>> _memory("1.5G"), _memory("200M"), _memory("64KiB")
+        >>> memory_bytes("1.5G"), memory_bytes("200M"), memory_bytes("64KiB")
         (1610612736, 209715200, 65536)
     """
     found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
@@ -80,23 +81,32 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
     """Check the choice of a network, and return all that a result depends on beside its source.
 
     Raises:
+        ValueError, FileNotFoundError: as `weights_of`.
+    """
+    weights = weights_of(options.network, options.checkpoint)
+    names = ("network", "strength", "tta", "tlc", "tile", "precision")
+    return {"weights": content_hash(weights), **{name: getattr(options, name) for name in names}}
+
+
+def weights_of(network: str | None, weights: Path | None) -> Path:
+    """Return the file or folder of weights that --network and --checkpoint choose.
+
+    Raises:
         ValueError: if network and checkpoint do not go together.
         FileNotFoundError: if weights are not there.
     """
-    weights = options.checkpoint
-    if options.network is None and weights is None:
+    if network is not None:
+        from deblur_lit.nodes import network_config
+
+        network_config(network)  # refuses an unknown name
+        if weights is None:
+            raise ValueError(f"--network {network} has random weights without --checkpoint F")
+    elif weights is None:
         from deblur_lit.pretrained import SHIPPED
 
         weights = SHIPPED
-    elif options.network is not None:
-        from deblur_lit.nodes import network_config
-
-        network_config(options.network)  # refuses an unknown name
-        if weights is None:
-            raise ValueError(f"--network {options.network} has random weights without --checkpoint F")
     elif not weights.is_dir():
         raise ValueError(f"--checkpoint {shown(weights)}: a file of weights needs --network NAME; a folder brings it")
     if not weights.exists():
         raise FileNotFoundError(f"{shown(weights)}: there are no weights; name others by --network and --checkpoint")
-    names = ("network", "strength", "tta", "tlc", "tile", "precision")
-    return {"weights": content_hash(weights), **{name: getattr(options, name) for name in names}}
+    return weights

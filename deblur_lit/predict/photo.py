@@ -88,12 +88,17 @@ class Photo:
         return planes if self.alpha is None else np.dstack([planes, self.alpha])
 
 
-def read_photo(path: Path) -> Photo:
+def read_photo(path: Path, most: int = MOST_PIXELS) -> Photo:
     """Read a JPEG, PNG, TIFF or WebP file, told by its content.
+
+    Args:
+        path: of the file.
+        most: pixels that it may have; a larger one is refused before it is decoded.
 
     Raises:
         OSError: if it cannot be read.
-        PhotoError: if it is damaged, or of a kind that is not restored: animated, of several pages, CMYK, float.
+        PhotoError: if it is damaged or too large, or of a kind that is not restored: animated, of several pages, CMYK,
+            float.
         MemoryError: if it does not fit.
     """
     data = read_regular(path)
@@ -109,7 +114,7 @@ def read_photo(path: Path) -> Photo:
             from deblur_lit.predict.webp import read_webp as read
         else:
             from deblur_lit.predict.tiff import read_tiff as read
-        photo = read(data)
+        photo = read(data, most)
     named = SUFFIXES.get(path.suffix.lower())
     if named != chosen:
         photo = replace(photo, notes=(f"it is a {chosen} by its content, and stays one", *photo.notes))
@@ -189,17 +194,16 @@ def unpack(samples: Pixels) -> tuple[Pixels, Pixels | None, bool]:
     return (np.repeat(colours, 3, axis=2) if grey else np.ascontiguousarray(colours)), alpha, grey
 
 
-def check_size(width: int, height: int) -> None:
+def check_size(width: int, height: int, most: int = MOST_PIXELS) -> None:
     """Refuse what no camera makes, before memory is taken for it.
 
     Raises:
-        PhotoError: for no pixels, or more than `MOST_PIXELS`.
+        PhotoError: for no pixels, or more than `most`.
     """
     if width < 1 or height < 1:
         raise PhotoError(f"{width}x{height} pixels; it is damaged")
-    if width * height > MOST_PIXELS:
-        most = MOST_PIXELS // 1_000_000
-        raise PhotoError(f"{width}x{height} pixels, above the limit of {most} million; cut it into parts")
+    if width * height > most:
+        raise PhotoError(f"{width}x{height} pixels, above the limit of {most / 1e6:g} million; cut it into parts")
 
 
 @contextmanager

@@ -36,18 +36,22 @@ class Kept(NamedTuple):
     colour_type: int
 
 
-def read_png(data: bytes) -> Photo:
+def read_png(data: bytes, most: int) -> Photo:
     """Read a PNG of any depth and colour type; a palette is resolved, transparency by key or palette becomes alpha.
 
+    Args:
+        data: the file.
+        most: pixels that it may have.
+
     Raises:
-        PhotoError: if it is animated or damaged.
+        PhotoError: if it is animated, damaged or too large.
     """
     chunks, notes = _chunks(data)
     header = next((chunk.data for chunk in chunks if chunk.kind == b"IHDR"), b"")
     if len(header) != 13 or header != chunks[0].data:
         raise PhotoError("damaged PNG (no header); copy or download it again")
     width, height, depth, colour_type = struct.unpack(">IIBB", header[:10])
-    check_size(width, height)
+    check_size(width, height, most)
     if any(chunk.kind == b"acTL" for chunk in chunks):
         raise PhotoError("an animated PNG; restore its frames one by one, or a video")
     kept = tuple(chunk for chunk in chunks if chunk.kind not in _PICTURE)

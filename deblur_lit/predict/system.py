@@ -17,7 +17,7 @@ def beside(path: Path) -> Iterator[Path]:
     """Give a file to write in the folder of `path`; then it takes its place, and where writing fails it is removed."""
     mine = f".deblur-lit.{platform.node()}."
     for remains in path.parent.glob(f"{mine}*.part*"):  # of a process that was killed
-        if os.name == "posix" and not _runs(remains.name.removeprefix(mine).split(".")[0]):
+        if os.name == "posix" and not is_running(remains.name.removeprefix(mine).split(".")[0]):
             remains.unlink(missing_ok=True)
     part = path.with_name(f"{mine}{os.getpid()}.part{path.suffix}")
     try:
@@ -27,7 +27,8 @@ def beside(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _runs(process: str) -> bool:
+def is_running(process: str) -> bool:
+    """Tell whether a process of this machine runs, by its number as text; what is no number might."""
     try:
         os.kill(int(process), 0)
     except ProcessLookupError:

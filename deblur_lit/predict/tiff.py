@@ -52,11 +52,15 @@ class Kept(NamedTuple):
     extra: int  # kind of the alpha
 
 
-def read_tiff(data: bytes) -> Photo:
+def read_tiff(data: bytes, most: int) -> Photo:
     """Read a TIFF of one page; pages that are smaller copies of the first do not count.
 
+    Args:
+        data: the file.
+        most: pixels that it may have.
+
     Raises:
-        PhotoError: if it has several pages, is float, CMYK, Lab or raw, or damaged.
+        PhotoError: if it has several pages, is float, CMYK, Lab or raw, damaged or too large.
     """
     layout = layout_of(data)
     pages = read_directories(data, layout)
@@ -64,7 +68,7 @@ def read_tiff(data: bytes) -> Photo:
     if len(full) > 1:
         raise PhotoError(f"a TIFF of {len(full)} pages; save them one by one")
     page = pages[0]
-    _check(layout, page)
+    _check(layout, page, most)
     [photometric] = integers(layout, page[_PHOTOMETRIC])
     compression = (*integers(layout, page.get(_COMPRESSION)), _NONE)[0]
     samples = _decode(upright(data, layout), layout, page, photometric)
@@ -101,10 +105,10 @@ def encode_tiff(photo: Photo) -> bytes:
     return b"".join([header, *strips, filling, write_directory(tags, kept.layout, end)])
 
 
-def _check(layout: Layout, page: Directory) -> None:
+def _check(layout: Layout, page: Directory, most: int) -> None:
     """Refuse what is not restored, before its pixels are read."""
     [[width], [height]] = (integers(layout, page.get(number)) or (0,) for number in (_WIDTH, _HEIGHT))
-    check_size(width, height)
+    check_size(width, height, most)
     if _PHOTOMETRIC not in page:
         raise PhotoError("a TIFF that does not say what its colours are; save it again")
     [photometric] = integers(layout, page[_PHOTOMETRIC])

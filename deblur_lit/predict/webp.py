@@ -18,17 +18,21 @@ class Kept(NamedTuple):
     chunks: tuple[tuple[bytes, bytes], ...]
 
 
-def read_webp(data: bytes) -> Photo:
+def read_webp(data: bytes, most: int) -> Photo:
     """Read a still WebP.
 
+    Args:
+        data: the file.
+        most: pixels that it may have.
+
     Raises:
-        PhotoError: if it is animated or damaged.
+        PhotoError: if it is animated, damaged or too large.
     """
     chunks = _chunks(data)
     if any(kind in (b"ANIM", b"ANMF") for kind, _ in chunks):
         raise PhotoError("an animated WebP; restore its frames one by one, or a video")
     with Image.open(BytesIO(data), formats=("WEBP",)) as image:
-        check_size(image.width, image.height)
+        check_size(image.width, image.height, most)
         samples = np.asarray(image)
     kept = tuple(chunk for chunk in chunks if chunk[0] in _KEPT)
     lossy = any(kind == b"VP8 " for kind, _ in chunks)

@@ -240,6 +240,16 @@ def test_limits_allow_a_photograph_of_a_hundred_megapixels_and_leave_those_of_pi
         photo.check_size(0, 5)
 
 
+@pytest.mark.parametrize("name", ["rgb.jpg", "rgb.png", "rgb.tif", "rgb_16_bit.tif", "lossless.webp"])
+def test_a_lower_limit_is_kept_in_every_format(name: str, tmp_path: Path) -> None:
+    (LOSSLESS | LOSSY)[name](tmp_path / name)
+    pixels = photo.read_photo(tmp_path / name).pixels
+    height, width = pixels.shape[:2]
+    assert photo.read_photo(tmp_path / name, height * width).pixels.shape == pixels.shape
+    with pytest.raises(photo.PhotoError, match=f"{width}x{height} pixels, above the limit of"):
+        photo.read_photo(tmp_path / name, height * width - 1)
+
+
 def test_alpha_and_grey_survive_a_network_that_changes_colours(tmp_path: Path) -> None:
     read = read_photo(made(tmp_path, "grey_alpha.png"))
     changed = read.pixels.copy()
