@@ -11,6 +11,7 @@ PASSED_ON = {  # commands whose words their own module reads
     "report": "write and print a table from run folders (same as python -m deblur_lit.report)",
     "evaluate": "score a run folder or a network with a checkpoint on a data set",
     "predict": "restore photographs and videos",
+    "export": "write a network to ONNX, a torch program, or a folder for the model hub",
     "score": "score restored images against sharp ones by every protocol of the literature",
     "figure": "draw evaluated systems side by side: PNG, PDF and a page with a slider",
     "data": "prepare, check, show, synthesize and cache data sets",
@@ -58,6 +59,10 @@ def _pass_on(command: str, words: list[str]) -> int:
         from deblur_lit.predict.command import main as predict
 
         return predict(words)
+    if command == "export":
+        from deblur_lit.export.command import main as export
+
+        return export(words)
     if command == "score":
         from deblur_lit.score import main as score
 

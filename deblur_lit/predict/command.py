@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deblur_lit.predict.files import Job, Plan, Problem, plan, shown
 from deblur_lit.predict.finished import Finished, State
-from deblur_lit.predict.options import parser, settings
+from deblur_lit.predict.options import parser, runs_onnx, settings
 from deblur_lit.predict.photo import Pixels, read_photo, write_photo
 
 if TYPE_CHECKING:
@@ -78,8 +78,12 @@ def main(arguments: Sequence[str], load: "Callable[[argparse.Namespace], Deblurs
 def _load(options: argparse.Namespace) -> Deblurs:
     from deblur_lit.predict.deblurrer import Deblurrer
 
-    network = None
-    if options.network is not None:
+    backend = network = None
+    if runs_onnx(options):
+        from deblur_lit.predict.onnx_backend import OnnxBackend
+
+        backend = OnnxBackend(options.checkpoint)
+    elif options.network is not None:
         from deblur_lit.networks.loading import load_network
 
         network = load_network(options.network, options.checkpoint)
@@ -96,6 +100,7 @@ def _load(options: argparse.Namespace) -> Deblurs:
         precision=options.precision,
         device=options.device,
         strength=options.strength,
+        backend=backend,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from deblur_lit.predict.files import shown
 from deblur_lit.predict.finished import content_hash
 
+ONNX = ".onnx"
 _UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 _DESCRIPTION = """Restore blurred photographs (JPEG, PNG, TIFF, WebP; 8 and 16 bit) and videos with the network that
 comes with the package, or another one. A result keeps format, depth, alpha, EXIF (with the orientation as it is),
@@ -28,7 +29,8 @@ def parser() -> argparse.ArgumentParser:
     network = made.add_argument_group("network")
     network.add_argument("--network", metavar="NAME", help="one of `deblur-lit networks`; needs --checkpoint")
     network.add_argument("--checkpoint", type=Path, metavar="F", help="its weights: ours, or the authors' published "
-                         "file; without --network a folder with config.yaml and model.safetensors")  # fmt: skip
+                         "file; without --network an .onnx file, or a folder with config.yaml and "
+                         "model.safetensors")  # fmt: skip
     network.add_argument("--strength", type=_share, default=1.0, metavar="S", help="0 (none) to 1 (default)")
     network.add_argument("--tta", choices=("none", "rot4", "x8"), default="none", help="mean over quarter turns, "
                          "or over mirrored ones too; takes 4 or 8 times as long")  # fmt: skip
@@ -37,6 +39,8 @@ def parser() -> argparse.ArgumentParser:
     machine.add_argument("--tile", type=_tile, default="auto", metavar="auto|N|off", help="side of tiles in pixels; "
                          "auto plans it from the memory, off restores whole photographs (default: auto)")  # fmt: skip
     machine.add_argument("--memory", type=_memory, metavar="2G", help="most that may be taken (default: what is free)")
+    machine.add_argument("--runtime", choices=("torch", "onnx"), help="onnx restores without PyTorch, on the CPU, what "
+                        "`deblur-lit export --format onnx` wrote (default: by the suffix of --checkpoint)")  # fmt: skip
     machine.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16 is faster where the "
                          "machine has it (default: fp32)")  # fmt: skip
     machine.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: a GPU "
@@ -76,6 +80,27 @@ def _memory(text: str) -> int:
     return size
 
 
+def runs_onnx(options: argparse.Namespace) -> bool:
+    """Tell whether ONNX Runtime is to restore: as it was said, or for a file of that suffix."""
+    named = options.checkpoint is not None and options.checkpoint.suffix == ONNX
+    return options.runtime == "onnx" or (options.runtime is None and named)
+
+
+def _check_onnx(options: argparse.Namespace) -> None:
+    """Refuse what cannot be chosen for a network that was exported."""
+    if options.checkpoint is None or options.checkpoint.suffix != ONNX:
+        raise ValueError(
+            "--runtime onnx needs --checkpoint X.onnx; `deblur-lit export --format onnx -o X.onnx` makes it"
+        )
+    if options.network is not None:
+        raise ValueError(f"--network {options.network}: {shown(options.checkpoint)} brings its network, leave it out")
+    if options.tlc or options.precision != "fp32" or options.device not in ("auto", "cpu"):
+        raise ValueError(
+            "ONNX Runtime restores with the pools of the file, in fp32, on the CPU: leave --tlc, --precision and "
+            "--device out, or take --runtime torch and a folder of weights"
+        )
+
+
 def settings(options: argparse.Namespace) -> dict[str, Any]:
     """Check the choice of a network, and return all that a result depends on beside its source.
 
@@ -84,7 +109,9 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
         FileNotFoundError: if weights are not there.
     """
     weights = options.checkpoint
-    if options.network is None and weights is None:
+    if runs_onnx(options):
+        _check_onnx(options)
+    elif options.network is None and weights is None:
         from deblur_lit.pretrained import SHIPPED
 
         weights = SHIPPED
