@@ -9,6 +9,7 @@ from deblur_lit.export.source import CARD, Source
 from deblur_lit.networks.loading import count_parameters
 from deblur_lit.pretrained import CONFIG, WEIGHTS
 
+FILES = (CONFIG, WEIGHTS, CARD)
 FRONT = """---
 library_name: deblur_lit
 pipeline_tag: image-to-image

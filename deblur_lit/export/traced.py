@@ -122,7 +122,11 @@ def trace(
     shapes: dict[str, Any] = {"blur": {0: Dim("batch", min=1, max=2**12), 2: axes[0], 3: axes[1]}}
     shapes.update(dict.fromkeys(further or {}))
     try:
-        return torch.export.export(module, (blur, *(further or {}).values()), dynamic_shapes=shapes)
+        program = torch.export.export(module, (blur, *(further or {}).values()), dynamic_shapes=shapes)
     except (RuntimeError, ValueError, TypeError) as error:  # torch's own errors are of these
         reason = " ".join(line.strip(" -") for line in str(error).splitlines()[:2])
-        raise ValueError(f"this network has no program for images of any size: {reason}") from None
+        name = type(module.body.network).__name__
+        raise ValueError(f"{name} has no program for images of any size: {reason}") from None
+    for node in program.graph.nodes:
+        node.meta.pop("stack_trace", None)  # paths of this machine
+    return program

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from deblur_lit.export.facts import measure
-from deblur_lit.export.folder import write_folder
+from deblur_lit.export.folder import FILES, write_folder
 from deblur_lit.export.onnx_file import write_onnx
 from deblur_lit.export.parity import MOST, SIZES, check, picture
 from deblur_lit.export.program import write_program
@@ -50,7 +50,14 @@ def to_program(source: Source, half: bool, out: Path) -> str:
 
 
 def to_folder(source: Source, half: bool, out: Path) -> str:
-    """Write a folder; returns a line on it."""
+    """Write a folder; returns a line on it.
+
+    Raises:
+        ValueError: if a folder in its place holds anything but a network's files.
+    """
+    kept = sorted({file.name for file in out.iterdir()} - set(FILES)) if out.exists() else []
+    if kept:
+        raise ValueError(f"{out}: {kept[0]} in it is none of a network's files and would be lost; choose another -o")
     network, note = _stored(source.network, half)
     made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
