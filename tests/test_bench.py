@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deblur_lit.bench import data, metrics
+from deblur_lit.bench import data, metrics, predict
 from deblur_lit.cli import main
 from deblur_lit.data.images import write_png
 from deblur_lit.metrics.protocols import unaligned
@@ -60,3 +60,28 @@ def test_a_form_that_differs_from_scikit_image_ends_the_benchmark(monkeypatch: p
     monkeypatch.setitem(metrics.SKIMAGE, "ssim_uniform7_rgb", {"win_size": 5})
     with pytest.raises(RuntimeError, match="ssim_uniform7_rgb differs from scikit-image by"):
         main(["bench", "metrics"])
+
+
+def test_a_large_photo_is_measured_and_compared_with_itself_in_one_piece(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(predict, "COMPARED", (100, 150))
+    monkeypatch.setattr(predict, "SIDE", 64)
+    network = ["--network", "unet", "--override", "channels=4", "--override", "num_blocks=1"]
+    words = ["--megapixels", "0.02", "--memory", "64G", "--threads", "1", *network]
+    assert main(["bench", "predict", *words, "--json", str(tmp_path / "f.json")]) == 0
+    figures = json.loads((tmp_path / "f.json").read_text())
+    assert figures["size"] == [174, 115]
+    assert figures["plan"] == "in one piece"
+    assert figures["peak_mib"] > 50
+    assert 0 < figures["tiles_change"]["max"] < 0.01
+    assert figures["guard_share"] > 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "174x115, 8-bit RGB, unet channels=4 num_blocks=1, fp32 on 1 cores"
+    assert [line.split()[0] for line in said[1:]] == ["time", "memory", "plan", "guard", "tiles"]
+
+
+@pytest.mark.parametrize("words", [["--megapixels", "0"], ["--memory", "2X"], ["--network", "nett"]])
+def test_a_large_photo_that_cannot_be_is_one_line(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "predict", "--megapixels", "0.01", "--network", "unet", *words]) == 1
+    assert capsys.readouterr().err.startswith("error: ")

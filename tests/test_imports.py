@@ -119,3 +119,26 @@ def test_a_glance_loads_nothing_slow(code: str) -> None:
 
 def test_a_mistake_in_a_training_command_is_found_before_anything_slow_is_loaded() -> None:
     assert not loaded_after("import deblur_lit.train") & SLOW
+
+
+def test_restoring_a_photo_loads_nothing_that_only_training_needs(tmp_path: Path) -> None:
+    build = (
+        "import numpy as np, torch\nfrom pathlib import Path\nfrom omegaconf import OmegaConf\n"
+        "from safetensors.torch import save_file\nfrom deblur_lit import load_network\n"
+        "from deblur_lit.nodes import network_config\nfrom deblur_lit.predict.deblurrer import Deblurrer\n"
+        "from deblur_lit.pretrained import load_folder\n"
+        f"folder = Path({str(tmp_path)!r})\n"
+        "words = ['channels=2', 'num_blocks=1']\n"
+        "OmegaConf.save(network_config('dffm_msrm', words).network, folder / 'config.yaml')\n"
+        "save_file(load_network('dffm_msrm', overrides=words).state_dict(), folder / 'model.safetensors')\n"
+        "image = np.random.default_rng(0).integers(0, 256, (40, 50, 3), dtype=np.uint8)\n"
+        "assert Deblurrer(load_folder(folder), tile=32, device='cpu').restore(image).image.shape == image.shape"
+    )
+    loaded = loaded_after(build)
+    assert {"deblur_lit", "torch", "omegaconf"} <= loaded
+    assert not loaded & {"wandb", "hydra", "albumentations", "lightning", "kornia", "cv2", "skimage", "torchmetrics"}
+
+
+@pytest.mark.parametrize("name", ["plan", "engine", "guard", "memory", "reach", "whole_image", "kinds", "deblurrer"])
+def test_the_engine_runs_without_torch(name: str) -> None:
+    assert "torch" not in loaded_after(f"import deblur_lit.predict.{name}")

@@ -7,6 +7,7 @@ from importlib import import_module
 COMMANDS = {  # module with `add_arguments` and `run`, and what it compares
     "data": "random crops from PNG files, decoded in three ways, and from the cache of decoded frames",
     "metrics": "every metric protocol on one 1280x720 pair, beside scikit-image where it has the same",
+    "predict": "one large photo: time, memory at most, what the guard costs and what tiles change",
 }
 
 

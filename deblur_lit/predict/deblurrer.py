@@ -61,8 +61,9 @@ class Deblurrer:
         >>> import torch
         >>> from deblur_lit import load_network
         >>> deblurrer = Deblurrer(load_network("unet", overrides=["channels=4", "num_blocks=1"]), device="cpu")
-        >>> deblurrer(np.zeros((5, 7, 3), np.uint8)).shape
-        (5, 7, 3)
+        >>> noise = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+        >>> deblurrer(noise).shape
+        (20, 30, 3)
     """
 
     def __init__(
@@ -115,15 +116,17 @@ class Deblurrer:
             return Restored(image.copy(), note="strength 0: nothing was done")
         while True:
             shared = WholeImage(self.backend, image, self.views, self._pixels(image))
-            plan = self._plan(image, shared)
+            largest = int(min(shared.pixels, image.shape[0] * image.shape[1]))
             try:
+                plan = self._plan(image, shared)
+                largest = plan.largest
                 means = shared.of_views() if plan.tiles > 1 else [None] * len(self.views)
                 restored, fallbacks = restore_tiles(
                     image, self.backend, plan, self.views, means, self.strength, progress
                 )
                 return Restored(restored, fallbacks, "; ".join([plan.describe(), *shared.said]))
             except MemoryError as error:
-                self._halve(plan, error)
+                self._halve(largest, error)
 
     def __call__(self, image: Any) -> Any:
         """Restore an image and return the same kind.
@@ -145,7 +148,7 @@ class Deblurrer:
             return self._most
         beside = image.nbytes + 4 * BLEND * width * 3 * 2  # the result, and strips that are blended
         pixels = self.backend.pixels(self.memory, beside)
-        if self.memory is not None and pixels < LEAST**2 and not isinstance(self.tile, int):
+        if self.memory is not None and pixels < LEAST**2 and self.tile == "auto":
             raise ValueError(
                 f"memory={self.memory}: with the image, its result and the network this leaves room for tiles of "
                 f"{pixels} pixels, which is too small; allow some hundred megabytes more"
@@ -166,11 +169,11 @@ class Deblurrer:
             return whole(height, width, Needs())
         return plan_within(height, width, self.backend.needs, int(shared.pixels), shared.reach)
 
-    def _halve(self, plan: TilePlan, error: MemoryError) -> None:
+    def _halve(self, largest: int, error: MemoryError) -> None:
         """Allow tiles of half the side from now on."""
-        self._most = plan.largest // 4
-        if self._most < LEAST**2:
-            raise MemoryError(f"not even a tile of {plan.largest} pixels fits into the memory of the device: {error}")
+        self._most = max(largest // 4, LEAST**2)
+        if largest <= self._most:
+            raise MemoryError(f"not even a tile of {largest} pixels fits into the memory of the device: {error}")
 
 
 @cache

@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-BLOCK = 16  # pixels, side of a flat patch
+BLOCK = 16  # pixels, side of the patches that are looked at: each flat square of 32 holds one
 SHIFT = 8 / 255  # of its mean, in any channel
 FLAT = 4 / 255  # standard deviation up to which a patch counts as flat: noise, not texture
+LEVEL = 2 / 255  # range of the means of its quarters up to which it does: not the end of a blurred edge
 
 Pixels = NDArray[np.floating[Any]]
 
@@ -21,19 +22,23 @@ def fault(seen: Pixels, change: Pixels) -> str | None:
     """
     if not np.isfinite(change.sum()) and not np.isfinite(change).all():
         return "the network gave not-a-number or infinity"
-    backwards = seen[::-1, ::-1], change[::-1, ::-1]  # so that the last pixels are in a patch too
-    return _shifted(seen, change) or _shifted(*backwards)
-
-
-def _shifted(seen: Pixels, change: Pixels) -> str | None:
     height, width = (max(1, side // BLOCK) for side in seen.shape[:2])
     shifts = np.abs(_blocks(change, height, width).mean(axis=(1, 3))).max(axis=-1)
     for row, column in np.argwhere(shifts > SHIFT):
         patch = _blocks(seen, height, width)[row, :, column]
-        if patch.std(axis=(0, 1)).max() <= FLAT:
+        if _is_flat(patch):
             colour = ", ".join(str(round(float(255 * value))) for value in patch.mean(axis=(0, 1)))
             return f"the flat colour rgb({colour}) would shift by {255 * shifts[row, column]:.0f}/255"
     return None
+
+
+def _is_flat(patch: Pixels) -> bool:
+    if patch.std(axis=(0, 1)).max() > FLAT:
+        return False
+    halves = [half for half in np.array_split(patch, 2) if half.size]
+    quarters = [part for half in halves for part in np.array_split(half, 2, axis=1) if part.size]
+    means = np.stack([quarter.mean(axis=(0, 1)) for quarter in quarters])
+    return bool(np.ptp(means, axis=0).max() <= LEVEL)
 
 
 def _blocks(image: Pixels, height: int, width: int) -> Pixels:

@@ -3,10 +3,14 @@
 import ctypes
 import os
 import re
+import resource
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 SHARE = 0.5  # of what is free, taken by default: other programs go on
+MMAP_THRESHOLD = -3  # glibc's name of the size in bytes from which on memory comes from the system and goes back
+LARGE = 2**20
 UNKNOWN = 2 * 2**30  # bytes, where the system does not tell what is free
 UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -36,6 +40,12 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def peak() -> int:
+    """Return the most bytes of memory that this process held so far."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else 1024 * most
+
+
 def available() -> int:
     """Return the bytes of memory that are free for this process, in the machine and in its control group."""
     found = [UNKNOWN]
@@ -59,12 +69,15 @@ def room(memory: int | None, beside: int) -> int:
         memory: bytes that it may hold in all; None: what it holds, and half of what is free.
         beside: bytes that it will need besides.
     """
+    if memory is None:
+        return max(0, int(SHARE * available()) - beside)
     _give_back()
-    free = int(SHARE * available()) if memory is None else memory - resident()
-    return max(0, free - beside)
+    return max(0, memory - resident() - beside)
 
 
 def _give_back() -> None:
-    """Return memory that was freed to the system, where the C library keeps it and can be told."""
-    with suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
+    """Have glibc return what is freed to the system: it would keep, in pieces, up to as much again as is in use."""
+    with suppress(OSError, AttributeError):  # another C library
+        library = ctypes.CDLL(None)
+        library.mallopt(MMAP_THRESHOLD, LARGE)
+        library.malloc_trim(0)

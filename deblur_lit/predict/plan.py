@@ -113,7 +113,7 @@ def plan_side(height: int, width: int, needs: Needs, side: int, reach: int) -> T
         return whole(height, width, needs)
     exact = needs.margin is not None
     margin = reach if needs.margin is None else needs.margin
-    blend = 0 if exact else min(BLEND, side // 2)
+    blend = 0 if exact else min(BLEND, side // 3)
     return TilePlan(_spans(height, side, blend), _spans(width, side, blend), margin, exact, needs)
 
 
@@ -138,7 +138,7 @@ def plan_pixels(height: int, width: int, needs: Needs, pixels: int, margin: int)
         sides = {shorter: shorter, max(height, width): pixels // shorter - around}
     else:
         sides = dict.fromkeys((height, width), side - around)
-    if any(side < min(length, max(SMALLEST, 2 * blend)) for length, side in sides.items()):
+    if any(side < min(length, max(SMALLEST, 3 * blend)) for length, side in sides.items()):
         return None
     rows, columns = (_spans(length, sides[length], blend) for length in (height, width))
     return TilePlan(rows, columns, margin, exact, needs)

@@ -7,9 +7,11 @@ import numpy as np
 from deblur_lit.predict.engine import Backend, Image, floats
 
 STRIPS = 3  # that are looked at, across the image
-HEIGHT = 64  # of a strip, in pixels
-WIDEST = 1024  # of a strip
+HEIGHT = 48  # of a strip, in pixels
+WIDEST = 768  # of a strip
 EFFECT = 0.25 / 255  # in any channel, from which on an effect counts
+LEAST = 32  # pixels, in any case
+MOST = 256  # a network whose effects do not end depends on the size of the image itself
 RESERVE = 1.25  # on top: three strips are not the image
 
 
@@ -30,7 +32,7 @@ def reach(backend: Backend, image: Image, shared: Any) -> int:
     length = min(width - width % multiple, WIDEST)
     cut = length // 4 - length // 4 % multiple
     if not cut:
-        return width
+        return min(width, MOST)
     rows = min(height, HEIGHT)
     found = 0
     for top, left in zip(_places(height - rows), _places(width - length), strict=True):
@@ -42,7 +44,7 @@ def reach(backend: Backend, image: Image, shared: Any) -> int:
         seen = np.flatnonzero(~(effect <= EFFECT))
         found = max(found, int(seen[-1]) + 1 if len(seen) else 0)
     reserved = int(RESERVE * found) + multiple
-    return reserved + -reserved % multiple
+    return min(max(reserved + -reserved % multiple, LEAST), MOST)
 
 
 def _places(last: int) -> list[int]:

@@ -19,21 +19,25 @@ def shares(network: nn.Module) -> bool:
 
 
 @contextmanager
-def recorded(network: nn.Module, edge: float) -> Iterator[list[Statistics]]:
+def recorded(network: nn.Module, margin: int, size: Sequence[int]) -> Iterator[list[Statistics]]:
     """Inside, a batch is pooled as the one image that it is a sample of; gives what was pooled, in order of use.
 
     Every pool sees what the pools before it gave, so that one pass settles them all.
 
     Args:
         network: to watch.
-        edge: share of the height and of the width at each end that does not count: there the parts of the image
-            were cut off.
+        margin: pixels at the ends of the parts of the image that do not count, since they were cut off there; a side
+            of less than four margins counts in all.
+        size: height and width of the parts.
     """
     found: list[Statistics] = []
 
     def record(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
         features = inputs[0].float() if inputs[0].dtype != torch.float64 else inputs[0]
-        top, left = (int(edge * side) for side in features.shape[-2:])
+        top, left = (
+            inner * margin // outer if outer >= 4 * margin else 0
+            for inner, outer in zip(features.shape[-2:], size, strict=True)
+        )
         inner = features[..., top : features.shape[-2] - top, left : features.shape[-1] - left]
         mean = inner.mean(dim=(0, 2, 3), keepdim=True)
         spread = inner.var(dim=(0, 2, 3), keepdim=True, correction=0) if isinstance(module, ImageNorm) else mean

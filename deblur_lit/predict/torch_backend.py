@@ -23,8 +23,10 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS = ("fp32", "bf16")
 CROP = 256  # pixels: side of the training crops that local pools are made for, as published networks'
 PROBE = 256  # pixels: side of the image whose memory is counted
+HEIGHT = 64  # pixels, of the strips that are compared
+ROUNDING = 1e-4  # of the largest value, in float32
 GPU_SHARE = 0.8  # of its free memory, by default
-SLACK = 1.3  # times that: convolutions' own work space, and what the allocator keeps
+SLACK = 1.1  # times that: work space of convolutions, and what is kept in pieces
 
 
 class TorchBackend:
@@ -57,11 +59,31 @@ class TorchBackend:
     @cached_property
     def needs(self) -> Needs:
         """What the network needs of tiles; looked at on first use, which takes seconds for large networks."""
-        least = self.network.padded_side(1)
+        multiple, least = self.network.multiple, self.network.padded_side(1)
         if self.tlc:  # a window of a mean of windows of means
-            return Needs(self.network.multiple, least, None)
-        with torch.no_grad():
-            return Needs(self.network.multiple, least, margin(copy.deepcopy(self.network).cpu()))
+            return Needs(multiple, least, None)
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # many small operations: threads would wait for each other
+        try:
+            with torch.no_grad():
+                far = margin(copy.deepcopy(self.network).float().cpu())
+        finally:
+            torch.set_num_threads(threads)
+        return Needs(multiple, least, far if far is not None and self._is_local(far) else None)
+
+    def _is_local(self, far: int) -> bool:
+        """Tell whether a pixel depends on nothing beyond a margin: not on the size of the image either."""
+        cut = 2 * self.network.multiple
+        length = 2 * (far + cut)
+        strip = np.random.default_rng(0).random((1, 3, HEIGHT, length + -length % cut)).astype(self.dtype)
+        lowered, self.bf16 = self.bf16, False
+        try:
+            means = self.share(strip, 0) if self.shares else None
+            whole, part = (self.restore(piece, means) for piece in (strip, strip[..., cut:]))
+        finally:
+            self.bf16 = lowered
+        apart = np.abs(whole[..., cut + far :] - part[..., far:]).max()
+        return bool(apart <= ROUNDING * max(1, np.abs(whole).max()))
 
     @cached_property
     def _bytes_per_pixel(self) -> float:
@@ -105,7 +127,7 @@ class TorchBackend:
         Raises:
             MemoryError: if the memory is too small for them.
         """
-        with statistics.recorded(self.network, margin / min(parts.shape[-2:])) as found:
+        with statistics.recorded(self.network, margin, parts.shape[-2:]) as found:
             self._forward(parts)
         return found
 

@@ -4,15 +4,19 @@ from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from deblur_lit.predict.engine import Backend, Image, View, sample
 from deblur_lit.predict.plan import SMALLEST, Needs, TilePlan, plan_pixels, plan_side
 from deblur_lit.predict.reach import reach
 
 WORTH = 1.5  # times the work of the whole image that is well spent on overlaps that make tiles exact
-SAMPLED = 0.1  # of the pixels of a large image that means are taken over
-PART = 320  # pixels: side of the parts over which means of a large image are taken
-CUT = 32  # pixels at their ends that do not count
-PARTS = 64  # at most
+MOST = 4.0  # times that, for overlaps that leave out what has no effect
+SAMPLED = 0.05  # of the pixels of a large image that means are taken over
+PART = 128  # pixels: side of the parts over which means of a large image are taken
+CUT = 8  # pixels at their ends that do not count
+PARTS = (16, 256)  # at least and at most, where the memory allows
+TRIED = 256  # pixels: side of the tile on which two estimates of the means are compared
 
 
 class WholeImage:
@@ -24,7 +28,8 @@ class WholeImage:
 
     def of_views(self) -> list[Any]:
         """Return what the tiles of each view share, None for each where they share nothing."""
-        return [self._first, *(self._of(view) for view in self.views[1:])]
+        first = self._first
+        return [first, *(first and self._of(view, self._number) for view in self.views[1:])]
 
     def reach(self) -> int:
         """Return how far a pixel sees to any effect."""
@@ -32,18 +37,28 @@ class WholeImage:
 
     @cached_property
     def _first(self) -> Any:
-        means = self._of(self.views[0])
-        if means is not None:
-            self.said.append("its means are those of the image, estimated")
-        return means
-
-    def _of(self, view: View) -> Any:
         if not self.backend.shares:
             return None
+        number = self._number
+        means = self._of(self.views[0], number)
+        others = self._of(self.views[0], number, 3 * PART // 4)
+        tile = sample(self.image, self.views[0], TRIED, 1, self.backend.dtype)
+        one, two = (self.backend.restore(tile, estimate) for estimate in (means, others))
+        apart = 255 * float(np.abs(one - two).max())
+        self.said.append(
+            f"means of the image are taken over {number} parts of {PART}x{PART}; "
+            f"over smaller ones, a tile in its middle changes by up to {apart:.2g}/255"
+        )
+        return means
+
+    @property
+    def _number(self) -> int:
         height, width = self.image.shape[:2]
-        number = min(PARTS, max(4, int(SAMPLED * height * width / PART**2)), int(self.pixels / PART**2))
-        parts = sample(self.image, view, PART, max(1, number), self.backend.dtype)
-        return self.backend.share(parts, CUT)
+        wanted = int(SAMPLED * height * width / PART**2)
+        return max(1, min(max(wanted, PARTS[0]), PARTS[1], int(min(self.pixels, 2**31) / PART**2)))
+
+    def _of(self, view: View, number: int, side: int = PART) -> Any:
+        return self.backend.share(sample(self.image, view, side, number, self.backend.dtype), CUT)
 
 
 def plan_within(height: int, width: int, needs: Needs, pixels: int, reached: Callable[[], int]) -> TilePlan:
@@ -55,8 +70,8 @@ def plan_within(height: int, width: int, needs: Needs, pixels: int, reached: Cal
     margin = reached() if needs.margin is None else min(needs.margin, reached())
     while True:
         plan = plan_pixels(height, width, needs, pixels, margin)
-        if plan is not None:
+        if plan is not None and (plan.work <= MOST or margin == 0):
             return plan
-        if not margin:
+        if margin == 0:
             return plan_side(height, width, Needs(needs.multiple, needs.minimum, None), SMALLEST, 0)
         margin //= 2
