@@ -107,6 +107,7 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
         "report",
         "evaluate",
         "predict",
+        "export",
         "score",
         "figure",
         "data",

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-import deblur_lit
+from deblur_lit import provenance
 from deblur_lit.export.source import Source
 from deblur_lit.networks.blocks import DeblurNetwork, ImageNorm
 from deblur_lit.predict.onnx_facts import Facts
@@ -43,7 +43,7 @@ def measure(source: Source, half: bool) -> Facts:
         margin=needs.margin,
         means=_count_means(backend.network),
         bytes_per_pixel=round(OTHERS * taken / PROBE**2, 1),
-        version=deblur_lit.__version__,
+        version=provenance.versions()["deblur_lit"],
     )
 
 

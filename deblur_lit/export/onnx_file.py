@@ -84,13 +84,13 @@ def write_onnx(network: DeblurNetwork, facts: Facts, path: Path) -> None:
     further = _defaults(facts.means) if facts.means else {}
     module = Sharing(network) if facts.means else Restoring(network)
     program = trace(module, facts.step, facts.least, further)
-    made: Any = torch.onnx.export(
-        program,
-        dynamo=True,
-        input_names=[PADDED, *further],
-        output_names=[UNCROPPED, *([POOLED] if further else [])],
-        verbose=False,
-    )
+    outputs = [UNCROPPED, *([POOLED] if further else [])]
+    try:
+        made: Any = torch.onnx.export(
+            program, dynamo=True, verbose=False, input_names=[PADDED, *further], output_names=outputs
+        )
+    except torch.onnx.OnnxExporterError as error:
+        raise ValueError(f"{type(network).__name__} has no form in ONNX: {_last(error)}") from None
     model = made.model_proto
     _strip(model)
     if facts.weights == "float16":
@@ -102,6 +102,13 @@ def write_onnx(network: DeblurNetwork, facts: Facts, path: Path) -> None:
     onnx.helper.set_model_props(model, {KEY: facts.to_json()})
     onnx.checker.check_model(model, full_check=True)
     onnx.save(model, path)
+
+
+def _last(error: BaseException) -> str:
+    """Return the first cause of an error, in one line."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def _defaults(means: int) -> dict[str, torch.Tensor]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from deblur_lit.export.facts import measure
 from deblur_lit.export.folder import FILES, write_folder
 from deblur_lit.export.onnx_file import write_onnx
-from deblur_lit.export.parity import MOST, SIZES, check, picture
+from deblur_lit.export.parity import MOST, SIZES, Restore, check, picture
 from deblur_lit.export.program import write_program
 from deblur_lit.export.source import Source
 from deblur_lit.networks.blocks import DeblurNetwork
@@ -24,6 +24,7 @@ from deblur_lit.predict.onnx_facts import Facts
 from deblur_lit.predict.system import beside
 from deblur_lit.predict.torch_backend import TorchBackend
 from deblur_lit.pretrained import load_folder
+from deblur_lit.tensors import Pyramid
 
 CUT = 8  # pixels: of the parts whose means are compared
 
@@ -45,7 +46,7 @@ def to_program(source: Source, half: bool, out: Path) -> str:
         facts = measure(source, half)
         write_program(network, facts, part)
         program: Any = torch.export.load(part).module()
-        apart = check(_called(program), TorchBackend(network, "cpu").restore, facts.padded)
+        apart = check(_called(program), _called(network), facts.padded)
     return f"{_line(out, note, apart)}; sides are padded by you, to multiples of {facts.step}, at least {facts.least}"
 
 
@@ -62,8 +63,7 @@ def to_folder(source: Source, half: bool, out: Path) -> str:
     made = Path(tempfile.mkdtemp(prefix=f".{out.name}.", dir=out.parent))
     try:
         write_folder(source, half, made)
-        restore = TorchBackend(load_folder(made), "cpu").restore
-        apart = check(restore, TorchBackend(network, "cpu").restore, lambda height, width: (height, width))
+        apart = check(_called(load_folder(made)), _called(network), _as_it_is)
         made.chmod(0o755)
         if out.exists():
             shutil.rmtree(out)
@@ -97,26 +97,35 @@ def _check_onnx(path: Path, network: DeblurNetwork, facts: Facts) -> float:
     Raises:
         ValueError: if it is too large.
     """
-    written, expected = OnnxBackend(path), TorchBackend(network, "cpu")
-    apart = check(written.restore, expected.restore, lambda height, width: (height, width))
+    written = OnnxBackend(path)
+    apart = check(written.restore, _called(network), _as_it_is)
     if not facts.means:
         return apart
+    expected = TorchBackend(network, "cpu")
     side = max(16 * CUT, *facts.least)
     parts = np.concatenate([picture(side, side, seed) for seed in (0, 1)])
     means = [backend.share(parts, CUT) for backend in (written, expected)]
     return max(apart, check(
         lambda tile: written.restore(tile, means[0]),
         lambda tile: expected.restore(tile, means[1]),
-        lambda height, width: (height, width),
+        _as_it_is,
     ))  # fmt: skip
 
 
-def _called(program: Any) -> Any:
-    def restore(tile: NDArray[Any]) -> NDArray[Any]:
+def _called(network: Any) -> Restore:
+    """Return how a network or a program restores NumPy images. Not by `TorchBackend`: its layout of features costs
+    normalisations by the image some digits."""
+
+    def restore(image: NDArray[Any]) -> NDArray[Any]:
         with torch.inference_mode():
-            return program(torch.from_numpy(tile)).numpy()
+            restored = network(torch.from_numpy(image))
+        return (restored.full if isinstance(restored, Pyramid) else restored).numpy()
 
     return restore
+
+
+def _as_it_is(height: int, width: int) -> tuple[int, int]:
+    return height, width
 
 
 def _line(path: Path, note: str, apart: float) -> str:

@@ -38,7 +38,7 @@ def test_any_size_equals_pytorch(size: tuple[int, int], backends: Both) -> None:
     assert np.abs(expected - image).max() > 1e-3
 
 
-@pytest.mark.parametrize("margin", [0, 8, 16])
+@pytest.mark.parametrize("margin", [0, 8, 30])
 def test_tiles_share_the_same_means(margin: int, backends: Both) -> None:
     parts = np.concatenate([picture(64, 64, seed) for seed in range(3)])
     ours, expected = (backend.share(parts, margin) for backend in backends)
@@ -81,7 +81,7 @@ def test_weights_are_stored_in_float16_and_nothing_of_this_machine(onnx_file: Pa
     for constant in model.graph.initializer:
         if constant.data_type in sizes:
             sizes[constant.data_type] += int(np.prod(constant.dims))
-    assert sizes[onnx.TensorProto.FLOAT16] > 20_000
+    assert sizes[onnx.TensorProto.FLOAT16] > 19_000
     assert sizes[onnx.TensorProto.FLOAT] < 200
     assert str(REPO).encode() not in onnx_file.read_bytes()
     assert b"site-packages" not in onnx_file.read_bytes()
