@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from deblur_lit.export.parity import picture
+from deblur_lit.predict.command import main as predict
 from deblur_lit.predict.deblurrer import Deblurrer
 from deblur_lit.predict.onnx_backend import OnnxBackend
 from deblur_lit.predict.torch_backend import TorchBackend
@@ -59,9 +60,10 @@ def test_it_says_what_tiles_need(backends: Both) -> None:
     assert 0 < ours.pixels(2**40, 0) < 2**40 / ours.facts.bytes_per_pixel
 
 
-def test_an_image_in_tiles_equals_pytorch_in_tiles(backends: Both) -> None:
+@pytest.mark.parametrize("tta", ["none", "rot4"])
+def test_an_image_in_tiles_equals_pytorch_in_tiles(tta: str, backends: Both) -> None:
     image = (255 * picture(150, 170)[0].transpose(1, 2, 0)).astype(np.uint8)
-    ours, expected = (Deblurrer(backend=backend, tile=64).restore(image) for backend in backends)
+    ours, expected = (Deblurrer(backend=backend, tile=64, tta=tta).restore(image) for backend in backends)
     assert ours.note == expected.note
     assert not ours.fallbacks
     assert np.abs(ours.image.astype(int) - expected.image).max() <= 1
@@ -85,6 +87,38 @@ def test_weights_are_stored_in_float16_and_nothing_of_this_machine(onnx_file: Pa
     assert sizes[onnx.TensorProto.FLOAT] < 200
     assert str(REPO).encode() not in onnx_file.read_bytes()
     assert b"site-packages" not in onnx_file.read_bytes()
+
+
+def test_too_little_memory_is_told_from_other_errors(onnx_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = OnnxBackend(onnx_file)
+
+    class Failing:
+        def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> None:
+            raise RuntimeError(f"Failed to {'allocate memory' if inputs['blur'].shape[3] > 100 else 'run'}\nmore")
+
+    monkeypatch.setattr(backend, "_session", Failing())
+    with pytest.raises(MemoryError, match=r"^Failed to allocate memory$"):
+        backend.restore(picture(8, 200))
+    with pytest.raises(RuntimeError, match="Failed to run"):
+        backend.restore(picture(8, 8))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--runtime", "onnx"], r"--runtime onnx needs --checkpoint X\.onnx"),
+        (["--runtime", "onnx", "--checkpoint", "w.pth", "--network", "unet"], r"needs --checkpoint X\.onnx"),
+        (["--checkpoint", "x.onnx"], r"x\.onnx: there are no weights"),
+        (["--checkpoint", "x.onnx", "--network", "unet"], "brings its network"),
+        (["--checkpoint", "x.onnx", "--tlc"], "leave --tlc, --precision and --device out"),
+        (["--checkpoint", "x.onnx", "--precision", "bf16"], "leave --tlc"),
+        (["--checkpoint", "x.onnx", "--device", "cuda"], "on the CPU"),
+        (["--checkpoint", "x.onnx", "--runtime", "torch"], "a file of weights needs --network NAME"),
+    ],
+)
+def test_what_does_not_go_with_onnx_is_refused(words: list[str], said: str) -> None:
+    with pytest.raises((ValueError, OSError), match=said):
+        predict(["a.jpg", *words])
 
 
 def run(*words: str, cwd: Path) -> set[str]:
