@@ -95,6 +95,12 @@ def _inner(side: int, whole: int, cut: Tensor) -> Tensor:
     return counts / counts.sum()
 
 
+def least_traced(step: tuple[int, int], least: tuple[int, int]) -> tuple[int, int]:
+    """Return the smallest (rows, columns) that a traced module takes: torch holds a side of one step for fixed."""
+    rows, columns = (max(side, 2 * by) for by, side in zip(step, least, strict=True))
+    return rows, columns
+
+
 def trace(
     module: Restoring, step: tuple[int, int], least: tuple[int, int], further: Mapping[str, Tensor] | None = None
 ) -> ExportedProgram:
@@ -103,20 +109,17 @@ def trace(
     Args:
         module: takes `blur` and what `further` names.
         step: (rows, columns) that the sides of images are multiples of.
-        least: (rows, columns) of the smallest image.
+        least: (rows, columns) of the smallest image that the network takes.
         further: inputs of a fixed size.
 
     Raises:
         ValueError: if its computation depends on the size of the image, so that it has no program of its own.
     """
-    sizes = [
-        max(smallest, 2 * by) + by * (index + 1) for index, (smallest, by) in enumerate(zip(least, step, strict=True))
-    ]
+    smallest = least_traced(step, least)
+    sizes = [smallest[0] + step[0], smallest[1] + 2 * step[1]]
     axes = [
-        by * Dim(name, min=max(2, smallest // by), max=LONGEST // by)
-        if by > 1
-        else Dim(name, min=max(2, smallest), max=LONGEST)
-        for name, by, smallest in zip(("rows", "columns"), step, least, strict=True)
+        by * Dim(name, min=side // by, max=LONGEST // by) if by > 1 else Dim(name, min=side, max=LONGEST)
+        for name, by, side in zip(("rows", "columns"), step, smallest, strict=True)
     ]
     blur = torch.rand(2, 3, *sizes, generator=torch.Generator().manual_seed(0))
     shapes: dict[str, Any] = {"blur": {0: Dim("batch", min=1, max=2**12), 2: axes[0], 3: axes[1]}}

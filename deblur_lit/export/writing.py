@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from deblur_lit.export.onnx_file import write_onnx
 from deblur_lit.export.parity import MOST, SIZES, Restore, check, picture
 from deblur_lit.export.program import write_program
 from deblur_lit.export.source import Source
+from deblur_lit.export.traced import least_traced
 from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.predict.onnx_backend import OnnxBackend
 from deblur_lit.predict.onnx_facts import Facts
@@ -44,6 +46,7 @@ def to_program(source: Source, half: bool, out: Path) -> str:
     network, note = _stored(source.network, half)
     with _step("writing it"), beside(out) as part:
         facts = measure(source, half)
+        facts = replace(facts, least=least_traced(facts.step, facts.least))
         write_program(network, facts, part)
         program: Any = torch.export.load(part).module()
         apart = check(_called(program), _called(network), facts.padded)
