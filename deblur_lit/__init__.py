@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from deblur_lit.hub import from_pretrained, push_to_hub
     from deblur_lit.networks.loading import load_network
     from deblur_lit.predict.deblurrer import Deblurrer, deblur
 
 __version__ = "0.1.0"
-__all__ = ["Deblurrer", "__version__", "deblur", "load_network"]
+__all__ = ["Deblurrer", "__version__", "deblur", "from_pretrained", "load_network", "push_to_hub"]
 
 
 def __getattr__(name: str) -> Any:  # on first use, because torch takes seconds to import
@@ -15,6 +16,10 @@ def __getattr__(name: str) -> Any:  # on first use, because torch takes seconds 
         from deblur_lit.networks.loading import load_network
 
         return load_network
+    if name in ("from_pretrained", "push_to_hub"):
+        from deblur_lit import hub
+
+        return getattr(hub, name)
     if name in ("Deblurrer", "deblur"):
         from deblur_lit.predict import deblurrer
 

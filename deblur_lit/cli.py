@@ -13,6 +13,7 @@ PASSED_ON = {  # commands whose words their own module reads
     "evaluate": "score a run folder or a network with a checkpoint on a data set",
     "predict": "restore photographs and videos",
     "app": "serve a page on which photographs are restored",
+    "export": "write a network to ONNX, a torch program, or a folder for the model hub",
     "score": "score restored images against sharp ones by every protocol of the literature",
     "figure": "draw evaluated systems side by side: PNG, PDF and a page with a slider",
     "data": "prepare, check, show, synthesize and cache data sets",
@@ -68,6 +69,10 @@ def _pass_on(command: str, words: list[str]) -> int:
         from deblur_lit.app.command import main as app
 
         return app(words)
+    if command == "export":
+        from deblur_lit.export.command import main as export
+
+        return export(words)
     if command == "score":
         from deblur_lit.score import main as score
 

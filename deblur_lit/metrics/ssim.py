@@ -30,7 +30,7 @@ from deblur_lit.metrics.windows import (
 if TYPE_CHECKING:
     from torch import Tensor
 
-TILE = 240, 640  # rows and columns of a colour that are handled at once, so that they stay in a core's cache
+TILE = 360, 640  # rows and columns of a colour that are handled at once, so that they stay in a core's cache
 SMALL = 256**2  # pixels; a mean over fewer does not average the rounding of float32 away, so they get float64
 SAMPLE = 121 / 120  # variance of samples over that of a population, for 11 x 11 pixels
 # The Gaussian taps along the colours as a 3x3 matrix: red and blue repeat beyond the ends, so that taps add up.

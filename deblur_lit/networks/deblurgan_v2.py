@@ -95,7 +95,7 @@ class DeblurGANv2(DeblurNetwork):
         """Return the features at 1/2, which no coarser ones were added to, and the pyramid from 1/4 to 1/32."""
         height, width = blur.shape[-2:]
         levels = [
-            _fill(lateral(features), (height >> level, width >> level))
+            _fill(lateral(features), (height // 2**level, width // 2**level))
             for level, (lateral, features) in enumerate(
                 zip(self.lateral, self.backbone(2 * blur - 1), strict=True), start=1
             )

@@ -100,7 +100,8 @@ class GaussianHalving(nn.Module):
 def _mirror(image: Tensor, dim: int) -> Tensor:
     """Continue an image by RADIUS pixels on both sides of `dim`, its border pixel repeated: c b a | a b c | c b a."""
     side = image.shape[dim]
-    position = torch.arange(-RADIUS, side + RADIUS, device=image.device) % (2 * side)
+    position = torch.arange(-RADIUS, side + RADIUS, device=image.device)
+    position = position - 2 * side * torch.div(position, 2 * side, rounding_mode="floor")  # `%` does not export
     return image.index_select(dim, torch.minimum(position, 2 * side - 1 - position))
 
 

@@ -75,12 +75,18 @@ class DMPHN(DeblurNetwork):
 
 def _split(patches: Tensor, dim: int) -> Tensor:
     """Halve patches (N, C, H, W) along `dim`: all first halves, then all second halves."""
-    return torch.cat(patches.chunk(2, dim), dim=0)
+    return torch.cat(_halves(patches, dim), dim=0)
 
 
 def _join(halves: Tensor, dim: int) -> Tensor:
     """Undo `_split`."""
-    return torch.cat(halves.chunk(2, 0), dim=dim)
+    return torch.cat(_halves(halves, 0), dim=dim)
+
+
+def _halves(tensor: Tensor, dim: int) -> list[Tensor]:
+    """Return the halves of an even dimension; `chunk` would not export for a size that is not known."""
+    half = tensor.shape[dim] // 2
+    return [tensor.narrow(dim, start, half) for start in (0, half)]
 
 
 def _blocks(channels: int, num_blocks: int) -> nn.Sequential:

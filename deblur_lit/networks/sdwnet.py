@@ -125,7 +125,8 @@ class WaveletHead(nn.Module):
         first, second, third = self.convs
         bands = torch.cat(haar(features))  # along the batch
         bands = third(F.relu(second(F.relu(first(bands)))))
-        return inverse_haar(*bands.chunk(4))
+        batch = features.shape[0]  # `chunk` would not export for a batch that is not known
+        return inverse_haar(*(bands.narrow(0, band * batch, batch) for band in range(4)))
 
 
 def haar(image: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:

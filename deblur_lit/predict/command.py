@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from deblur_lit.predict.files import Job, Plan, Problem, plan, shown
 from deblur_lit.predict.finished import Finished, State
-from deblur_lit.predict.options import parser, settings
+from deblur_lit.predict.options import parser, runs_onnx, settings
 from deblur_lit.predict.photo import Pixels, read_photo, write_photo
 
 if TYPE_CHECKING:
@@ -80,8 +80,13 @@ def main(arguments: Sequence[str], load: "Callable[[argparse.Namespace], Deblurs
 def _load(options: argparse.Namespace) -> Deblurs:
     from deblur_lit.predict.deblurrer import Deblurrer
 
+    backend = None
+    if runs_onnx(options):
+        from deblur_lit.predict.onnx_backend import OnnxBackend
+
+        backend = OnnxBackend(options.checkpoint)
     return Deblurrer(
-        load_chosen(options.network, options.checkpoint),
+        None if backend else load_chosen(options.network, options.checkpoint),
         tile=options.tile,
         memory=options.memory,
         tta=options.tta,
@@ -89,6 +94,7 @@ def _load(options: argparse.Namespace) -> Deblurs:
         precision=options.precision,
         device=options.device,
         strength=options.strength,
+        backend=backend,
     )
 
 

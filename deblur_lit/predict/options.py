@@ -1,14 +1,14 @@
 """The words of `deblur-lit predict`, and what a result depends on."""
 
 import argparse
-import re
 from pathlib import Path
 from typing import Any
 
 from deblur_lit.predict.files import shown
 from deblur_lit.predict.finished import content_hash
+from deblur_lit.predict.memory import parse_size
 
-_UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
+ONNX = ".onnx"
 _DESCRIPTION = """Restore blurred photographs (JPEG, PNG, TIFF, WebP; 8 and 16 bit) and videos with the network that
 comes with the package, or another one. A result keeps format, depth, alpha, EXIF (with the orientation as it is),
 colour profile, XMP and texts of its source; a JPEG is written at least as finely as it was, and finely enough to lose
@@ -28,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
     network = made.add_argument_group("network")
     network.add_argument("--network", metavar="NAME", help="one of `deblur-lit networks`; needs --checkpoint")
     network.add_argument("--checkpoint", type=Path, metavar="F", help="its weights: ours, or the authors' published "
-                         "file; without --network a folder with config.yaml and model.safetensors")  # fmt: skip
+                         "file; without --network an .onnx file, or a folder with config.yaml and "
+                         "model.safetensors")  # fmt: skip
     network.add_argument("--strength", type=_share, default=1.0, metavar="S", help="0 (none) to 1 (default)")
     network.add_argument("--tta", choices=("none", "rot4", "x8"), default="none", help="mean over quarter turns, "
                          "or over mirrored ones too; takes 4 or 8 times as long")  # fmt: skip
@@ -36,8 +37,11 @@ def parser() -> argparse.ArgumentParser:
     machine = made.add_argument_group("machine")
     machine.add_argument("--tile", type=_tile, default="auto", metavar="auto|N|off", help="side of tiles in pixels; "
                          "auto plans it from the memory, off restores whole photographs (default: auto)")  # fmt: skip
-    machine.add_argument("--memory", type=memory_bytes, metavar="2G", help="most that may be taken "
-                         "(default: what is free)")  # fmt: skip
+    machine.add_argument(
+        "--memory", type=memory_bytes, metavar="2G", help="most that may be taken (default: what is free)"
+    )
+    machine.add_argument("--runtime", choices=("torch", "onnx"), help="onnx restores without PyTorch, on the CPU, what "
+                        "`deblur-lit export --format onnx` wrote (default: by the suffix of --checkpoint)")  # fmt: skip
     machine.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="bf16 is faster where the "
                          "machine has it (default: fp32)")  # fmt: skip
     machine.add_argument("--device", choices=("auto", "cpu", "cuda", "mps"), default="auto", help="default: a GPU "
@@ -70,11 +74,34 @@ def memory_bytes(text: str) -> int:
         >>> memory_bytes("1.5G"), memory_bytes("200M"), memory_bytes("64KiB")
         (1610612736, 209715200, 65536)
     """
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(?:i?B)?", text, re.IGNORECASE)
-    size = int(float(found[1]) * _UNITS[found[2].upper()]) if found else 0
+    try:
+        size = parse_size(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
     if not size:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 2G or 500M")
+        raise argparse.ArgumentTypeError(f"{text!r} is no memory to work in")
     return size
+
+
+def runs_onnx(options: argparse.Namespace) -> bool:
+    """Tell whether ONNX Runtime is to restore: as it was said, or for a file of that suffix."""
+    named = options.checkpoint is not None and options.checkpoint.suffix == ONNX
+    return options.runtime == "onnx" or (options.runtime is None and named)
+
+
+def _check_onnx(options: argparse.Namespace) -> None:
+    """Refuse what cannot be chosen for a network that was exported."""
+    if options.checkpoint is None or options.checkpoint.suffix != ONNX:
+        raise ValueError(
+            "--runtime onnx needs --checkpoint X.onnx; `deblur-lit export --format onnx -o X.onnx` makes it"
+        )
+    if options.network is not None:
+        raise ValueError(f"--network {options.network}: {shown(options.checkpoint)} brings its network, leave it out")
+    if options.tlc or options.precision != "fp32" or options.device not in ("auto", "cpu"):
+        raise ValueError(
+            "ONNX Runtime restores with the pools of the file, in fp32, on the CPU: leave --tlc, --precision and "
+            "--device out, or take --runtime torch and a folder of weights"
+        )
 
 
 def settings(options: argparse.Namespace) -> dict[str, Any]:
@@ -83,7 +110,11 @@ def settings(options: argparse.Namespace) -> dict[str, Any]:
     Raises:
         ValueError, FileNotFoundError: as `weights_of`.
     """
-    weights = weights_of(options.network, options.checkpoint)
+    if runs_onnx(options):
+        _check_onnx(options)
+        weights = _present(options.checkpoint)
+    else:
+        weights = weights_of(options.network, options.checkpoint)
     names = ("network", "strength", "tta", "tlc", "tile", "precision")
     return {"weights": content_hash(weights), **{name: getattr(options, name) for name in names}}
 
@@ -107,6 +138,10 @@ def weights_of(network: str | None, weights: Path | None) -> Path:
         weights = SHIPPED
     elif not weights.is_dir():
         raise ValueError(f"--checkpoint {shown(weights)}: a file of weights needs --network NAME; a folder brings it")
+    return _present(weights)
+
+
+def _present(weights: Path) -> Path:
     if not weights.exists():
         raise FileNotFoundError(f"{shown(weights)}: there are no weights; name others by --network and --checkpoint")
     return weights

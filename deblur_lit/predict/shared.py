@@ -15,7 +15,7 @@ Statistics = tuple[Tensor, Tensor]  # mean and biased variance, each (1, C, 1, 1
 
 def shares(network: nn.Module) -> bool:
     """Tell whether a network takes means of whole images."""
-    return bool(_takers(network))
+    return bool(takers(network))
 
 
 @contextmanager
@@ -42,9 +42,9 @@ def recorded(network: nn.Module, margin: int, size: Sequence[int]) -> Iterator[l
         mean = inner.mean(dim=(0, 2, 3), keepdim=True)
         spread = inner.var(dim=(0, 2, 3), keepdim=True, correction=0) if isinstance(module, ImageNorm) else mean
         found.append((mean, spread))
-        return _applied(module, inputs[0], found[-1])
+        return applied(module, inputs[0], found[-1])
 
-    with _hooked(network, record):
+    with hooked(network, record):
         yield found
 
 
@@ -54,15 +54,16 @@ def given(network: nn.Module, statistics: Sequence[Statistics]) -> Iterator[None
     left = iter(statistics)
 
     def give(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
-        return _applied(module, inputs[0], next(left))
+        return applied(module, inputs[0], next(left))
 
-    with _hooked(network, give):
+    with hooked(network, give):
         yield
 
 
 @contextmanager
-def _hooked(network: nn.Module, hook: Any) -> Iterator[None]:
-    handles = [module.register_forward_hook(hook) for module in _takers(network)]
+def hooked(network: nn.Module, hook: Any) -> Iterator[None]:
+    """Inside, a forward hook of (module, inputs, output) is on all that takes means of whole images."""
+    handles = [module.register_forward_hook(hook) for module in takers(network)]
     try:
         yield
     finally:
@@ -70,7 +71,8 @@ def _hooked(network: nn.Module, hook: Any) -> Iterator[None]:
             handle.remove()
 
 
-def _takers(network: nn.Module) -> list[nn.Module]:
+def takers(network: nn.Module) -> list[nn.Module]:
+    """Return the parts of a network that take means of whole images."""
     return [
         module
         for module in network.modules()
@@ -79,8 +81,9 @@ def _takers(network: nn.Module) -> list[nn.Module]:
     ]
 
 
-def _applied(module: nn.Module, features: Tensor, statistics: Statistics) -> Tensor:
+def applied(module: nn.Module, features: Tensor, statistics: Statistics) -> Tensor:
+    """Return what such a part makes of features (B, C, H, W) with the statistics given."""
     mean, spread = statistics
     if isinstance(module, ImageNorm):
         return F.batch_norm(features, mean.flatten(), spread.flatten(), module.weight, module.bias, eps=module.eps)
-    return mean.to(features.dtype).expand(len(features), -1, -1, -1)
+    return mean.to(features.dtype).expand(features.shape[0], -1, -1, -1)

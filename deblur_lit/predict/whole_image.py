@@ -29,7 +29,7 @@ class WholeImage:
     def of_views(self) -> list[Any]:
         """Return what the tiles of each view share, None for each where they share nothing."""
         first = self._first
-        return [first, *(first and self._of(view, self._number) for view in self.views[1:])]
+        return [first, *(None if first is None else self._of(view, self._number) for view in self.views[1:])]
 
     def reach(self) -> int:
         """Return how far a pixel sees to any effect."""
