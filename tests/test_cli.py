@@ -101,19 +101,19 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     said = capsys.readouterr().out
     listed = re.findall(r"(?m)^    (\w+)", said)
     assert listed == [
-        "app",
-        "bench",
-        "dashboard",
-        "data",
-        "evaluate",
-        "export",
-        "figure",
         "networks",
-        "predict",
-        "report",
-        "reproduce",
-        "score",
         "train",
+        "reproduce",
+        "report",
+        "dashboard",
+        "evaluate",
+        "predict",
+        "app",
+        "export",
+        "score",
+        "figure",
+        "data",
+        "bench",
     ]
 
 

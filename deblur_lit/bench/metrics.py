@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Measure and print, each protocol on one core and all of them together on several; the forms that scikit-image has are first shown to be equal.
+    """Measure and print, each protocol on one core and all together on several.
+
+    The forms that scikit-image has are first shown to be equal.
 
     Raises:
         RuntimeError: if a form differs from scikit-image's.

@@ -245,7 +245,7 @@ def test_nothing_found_is_a_failure(predict: Predict) -> None:
         (["a.jpg", "--strength", "2"], "'2' is not between 0 and 1"),
         (["a.jpg", "--strength", "nan"], "'nan' is not between 0 and 1"),
         (["a.jpg", "--tile", "0"], "'0' is neither auto, off nor"),
-        (["a.jpg", "--memory", "much"], "'much' is no size"),
+        (["a.jpg", "--memory", "much"], "'much' is no memory size"),
         (["a.jpg", "--tta", "x9"], "x9"),
         (["a.jpg", "--device", "tpu"], "tpu"),
     ],
