@@ -18,8 +18,8 @@ LAYERS = (
     {"tensors", "config", "runs", "pictures", "schedulers", "checkpoint_io", "user_cache", "report", "slurm"},
     {"networks", "losses", "metrics", "data", "provenance", "devices"},
     {"module", "callbacks", "evaluate", "restore", "plan", "bench", "score_files", "score_aligned", "current"},
-    {"variants"},
-    {"train", "evaluation", "reproduce", "score"},
+    {"variants", "model_card"},
+    {"train", "evaluation", "reproduce", "score", "pretrain"},
     {"figure"},
     {"cli", "__init__"},
 )

@@ -1,0 +1,112 @@
+"""The weights that come with the package, from photographs to a model card: `python -m deblur_lit.pretrain [STEP...]`.
+
+Every step goes on where it was interrupted, and does nothing where it is done.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import save_file
+
+from deblur_lit import model_card
+from deblur_lit.config import build, compose
+from deblur_lit.data import photo_pairs, photographs
+from deblur_lit.data.photo_exposure import PhotoRecipe
+from deblur_lit.networks.blocks import DeblurNetwork
+from deblur_lit.networks.checkpoint import load_weights
+
+STEPS = ("photographs", "pairs", "train", "export", "card")
+RECIPE = ("ablation=dffm_msrm", "experiment=pretrained")
+PAIRS = {"train": 6000, "val": 48, "test": 8}
+PHOTO = Path(__file__).with_name("weights") / "photo"  # the weights that come with the package
+LARGEST = 8_000_000  # bytes of the weights
+CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the steps; a mistake is one line on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deblur_lit.pretrain", description=__doc__)
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"which of {', '.join(STEPS)}; all by default")
+    parser.add_argument("--folder", type=Path, default=Path("runs/pretrained"), help="of data and run (%(default)s)")
+    parser.add_argument("--to", type=Path, default=PHOTO, help="folder of the weights (%(default)s)")
+    parser.add_argument("--frames", type=Path, help="real frames for the card, a folder in GoPro's layout with test/")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    if unknown := [step for step in options.steps if step not in STEPS]:
+        raise ValueError(f"{unknown[0]} is no step: there is {', '.join(STEPS)}")
+    steps = options.steps or STEPS
+    listed = photographs.fetch(options.folder / "photographs") if {"photographs", "pairs"} & {*steps} else []
+    if "pairs" in steps:
+        photo_pairs.build(options.folder / "pairs", listed, PhotoRecipe(), PAIRS, seed=0)
+    if "train" in steps:
+        train(options.folder)
+    if "export" in steps:
+        export(options.folder / "run", options.to)
+    if "card" in steps:
+        model_card.write(options.to, options.folder, options.frames)
+
+
+def train(folder: Path) -> None:
+    """Train in a process of its own, on one core, from `last.ckpt` where there is one.
+
+    Raises:
+        ValueError: if the training fails or is interrupted; what it printed says why.
+    """
+    words = [*RECIPE, f"data.root={folder / 'pairs'}", f"hydra.run.dir={folder / 'run'}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "deblur_lit.train", *words], env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+    )
+    if done.returncode:
+        raise ValueError(f"the training in {folder / 'run'} is not finished; the same command goes on with it")
+
+
+def export(run: Path, folder: Path) -> None:
+    """Write the weights of a run that validated best as float16, and the configuration of their network.
+
+    Raises:
+        FileNotFoundError: if the run has no checkpoint yet.
+        ValueError: if the weights are too large, or too large for float16.
+    """
+    config = compose("train", RECIPE).network
+    network: DeblurNetwork = build(config)
+    load_weights(network, run / "best.ckpt")
+    half = {name: value.half().contiguous() for name, value in network.state_dict().items()}
+    if broken := [name for name, value in half.items() if not bool(torch.isfinite(value).all())]:
+        raise ValueError(f"{run / 'best.ckpt'}: {broken[0]} does not fit float16; train on, or with weight decay")
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{WEIGHTS}.part"
+    save_file(half, part)
+    if (size := part.stat().st_size) > LARGEST:
+        part.unlink()
+        raise ValueError(f"{run / 'best.ckpt'}: {size} bytes as float16, more than {LARGEST}; choose a smaller network")
+    part.replace(folder / WEIGHTS)
+    (folder / CONFIG).write_text(_text_of(config), encoding="utf-8")
+    print(f"{folder}: {size} bytes of weights", flush=True)
+
+
+def _text_of(config: DictConfig) -> str:
+    plain = OmegaConf.to_container(config, resolve=True)
+    return yaml.safe_dump(plain, sort_keys=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
