@@ -50,7 +50,7 @@ def _shape(height: int, width: int, draw: np.random.Generator) -> NDArray[np.flo
     kind = draw.integers(3)
     if kind == 0:
         axes, turn = tuple(int(side) + 1 for side in size), float(draw.uniform(0, 180))
-        cv2.ellipse(mask, tuple(int(x) for x in centre), axes, turn, 0, 360, 255, -1, cv2.LINE_AA)  # type: ignore[call-overload]
+        cv2.ellipse(mask, tuple(int(x) for x in centre), axes, turn, 0, 360, 255, -1, cv2.LINE_AA)
     else:
         corners = 4 if kind == 1 else int(draw.integers(3, 7))
         turns = np.sort(draw.uniform(0, 2 * np.pi, corners)) if kind == 2 else np.pi / 4 + np.arange(4) * np.pi / 2
@@ -58,7 +58,7 @@ def _shape(height: int, width: int, draw: np.random.Generator) -> NDArray[np.flo
         points = np.stack([np.cos(turns), np.sin(turns)], axis=1) * size
         rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
         cv2.fillPoly(mask, [(points @ rotation.T + centre).round().astype(np.int32)], 255, cv2.LINE_AA)
-    return mask.astype(np.float32) / 255
+    return mask.astype(np.float32) / np.float32(255)
 
 
 def _word(height: int, width: int, draw: np.random.Generator) -> NDArray[np.float32]:
@@ -67,4 +67,4 @@ def _word(height: int, width: int, draw: np.random.Generator) -> NDArray[np.floa
     place = (int(draw.integers(-20, width // 2)), int(draw.integers(10, height)))
     font, scale, weight = int(draw.integers(8)), float(draw.uniform(0.4, 2.5)), int(draw.integers(1, 5))
     cv2.putText(mask, word, place, font, scale, 255, weight, cv2.LINE_AA)
-    return mask.astype(np.float32) / 255
+    return mask.astype(np.float32) / np.float32(255)

@@ -118,7 +118,7 @@ def expose_photo(piece: RGB, others: list[RGB], recipe: PhotoRecipe, draw: np.ra
 
 def decode(image: RGB, gamma: float) -> Light:
     """Return the light of encoded values: x^gamma with x in [0, 1]."""
-    levels: Light = (np.arange(256, dtype=np.float32) / 255) ** np.float32(gamma)
+    levels: Light = (np.arange(256, dtype=np.float32) / np.float32(255)) ** np.float32(gamma)
     return levels[image]
 
 
@@ -156,7 +156,9 @@ def add_noise(light: Light, variance: float, draw: np.random.Generator) -> Light
 def jpeg(image: RGB, quality: int) -> RGB:
     """Return an image after JPEG at a quality from 1 to 100."""
     _, data = cv2.imencode(".jpg", image[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1])
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return np.ascontiguousarray(decoded[..., ::-1].astype(np.uint8, copy=False))
 
 
 def warp(light: Light, pose: NDArray[np.float64], margin: int) -> Light:
@@ -182,7 +184,7 @@ def warp(light: Light, pose: NDArray[np.float64], margin: int) -> Light:
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return seen.reshape(height - 2 * margin, width - 2 * margin, -1)
+    return seen.reshape(height - 2 * margin, width - 2 * margin, -1).astype(np.float32, copy=False)
 
 
 def _move(
