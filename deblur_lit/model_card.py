@@ -20,6 +20,7 @@ from deblur_lit.networks.checkpoint import load_weights
 from deblur_lit.networks.loading import count_parameters
 from deblur_lit.restore import Restorer
 
+RECIPE = ("ablation=dffm_msrm", "experiment=pretrained")  # of the weights that come with the package
 LEVELS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 192, 255)  # of flat patches
 FLAT_SIDE = 64  # pixels
 PHOTO_SIZE = (720, 1280)  # height and width of the frame whose time is measured
@@ -41,18 +42,19 @@ class Harm(NamedTuple):
     shift: float
 
 
-def write(folder: Path, made_in: Path, frames: Path | None) -> Path:
+def write(folder: Path, checkpoint: Path, pairs: Path, frames: Path | None) -> Path:
     """Measure exported weights and write `README.md` beside them.
 
     Args:
         folder: of the exported weights.
-        made_in: folder of `pairs/` and `run/`.
+        checkpoint: that they were exported from, in its run folder.
+        pairs: folder of the pairs that it was trained on.
         frames: real frames in GoPro's layout, with `test/`; without them the card has no such table.
 
     Raises:
         FileNotFoundError: if something is not there.
     """
-    config = compose("train", ["ablation=dffm_msrm", "experiment=pretrained"])
+    config = compose("train", RECIPE)
     network: DeblurNetwork = build(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
     load_weights(network, folder / "model.safetensors")
     restore = Restorer(network.eval().to(memory_format=torch.channels_last))  # type: ignore[call-overload]
@@ -61,10 +63,10 @@ def write(folder: Path, made_in: Path, frames: Path | None) -> Path:
     if frames:
         real = PairedFolder(frames, "test")
         sets[f"{len(real)} real GoPro frames, not the GoPro test set"] = real
-    held_out = PairedFolder(made_in / "pairs", "val")
-    scores = {label: evaluate.score(restore, pairs, label, complete=False) for label, pairs in sets.items()}
+    held_out = PairedFolder(pairs, "val")
+    scores = {label: evaluate.score(restore, found, label, complete=False) for label, found in sets.items()}
     validation = evaluate.score(restore, held_out, "validation", complete=False)
-    harm = measure_harm(restore, (pairs.read(index)[1] for pairs in sets.values() for index in range(len(pairs))))
+    harm = measure_harm(restore, (found.read(index)[1] for found in sets.values() for index in range(len(found))))
     facts = {
         "parameters": count_parameters(network),
         "bytes": (folder / "model.safetensors").stat().st_size,
@@ -76,8 +78,8 @@ def write(folder: Path, made_in: Path, frames: Path | None) -> Path:
         [
             *_introduction(facts),
             *_scores(scores, validation, harm),
-            *_recipe(config, training_facts(made_in / "run")),
-            *_data(made_in / "pairs"),
+            *_recipe(config, training_facts(checkpoint)),
+            *_data(pairs),
         ]
     )
     path = folder / "README.md"
@@ -109,22 +111,25 @@ def photo_seconds(restore: evaluate.Restore) -> float:
     return min(times)
 
 
-def training_facts(run: Path) -> dict[str, Any]:
-    """Return what the checkpoints of a run, finished or not, say of it.
+def training_facts(checkpoint: Path) -> dict[str, Any]:
+    """Return what a checkpoint and its run, finished or not, say of the training.
 
     Raises:
         FileNotFoundError: if there is none yet.
     """
-    for name in ("best.ckpt", runs.CHECKPOINT):
-        if not (run / name).is_file():
-            raise FileNotFoundError(f"{run / name} is missing: train first")
-    best, last = (torch.load(run / name, map_location="cpu", weights_only=True) for name in ("best.ckpt", "last.ckpt"))
+    run = checkpoint.parent
+    for path in (checkpoint, run / runs.CHECKPOINT):
+        if not path.is_file():
+            raise FileNotFoundError(f"{path} is missing: train first")
+    chosen, last = (
+        torch.load(path, map_location="cpu", weights_only=True) for path in (checkpoint, run / runs.CHECKPOINT)
+    )
     timer: dict[str, float] = next(
         (state["time_elapsed"] for name, state in last["callbacks"].items() if name.startswith("Timer")), {}
     )
     return {
         "steps": last["global_step"],
-        "chosen": best["global_step"],
+        "chosen": chosen["global_step"],
         "hours": timer.get("train", 0.0) / 3600,
         "finished": runs.is_finished(run),
         "commit": runs.read_record(run)["commit"] if runs.is_finished(run) else provenance.git_state()[0],
@@ -202,7 +207,7 @@ def _scores(scores: dict[str, dict[str, Any]], validation: dict[str, Any], harm:
 
 def _recipe(config: Any, facts: dict[str, Any]) -> list[str]:
     data, network = config.data, config.network
-    state = "finished" if facts["finished"] else f"interrupted at step {facts['steps']}"
+    state = "finished" if facts["finished"] else f"not finished at step {facts['steps']}"
     return [
         "## Recipe",
         "",

@@ -19,11 +19,11 @@ from deblur_lit import model_card
 from deblur_lit.config import build, compose
 from deblur_lit.data import photo_pairs, photographs
 from deblur_lit.data.photo_exposure import PhotoRecipe
+from deblur_lit.model_card import RECIPE
 from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.networks.checkpoint import load_weights
 
 STEPS = ("photographs", "pairs", "train", "export", "card")
-RECIPE = ("ablation=dffm_msrm", "experiment=pretrained")
 PAIRS = {"train": 6000, "val": 48, "test": 8}
 PHOTO = Path(__file__).with_name("weights") / "photo"  # the weights that come with the package
 LARGEST = 8_000_000  # bytes of the weights
@@ -46,6 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("steps", nargs="*", metavar="STEP", help=f"which of {', '.join(STEPS)}; all by default")
     parser.add_argument("--folder", type=Path, default=Path("runs/pretrained"), help="of data and run (%(default)s)")
     parser.add_argument("--to", type=Path, default=PHOTO, help="folder of the weights (%(default)s)")
+    parser.add_argument(
+        "--checkpoint",
+        choices=("best.ckpt", "last.ckpt"),
+        default="best.ckpt",
+        help="of the run; last: of a run that is not finished (%(default)s)",
+    )
     parser.add_argument("--frames", type=Path, help="real frames for the card, a folder in GoPro's layout with test/")
     return parser
 
@@ -59,10 +65,11 @@ def _run(options: argparse.Namespace) -> None:
         photo_pairs.build(options.folder / "pairs", listed, PhotoRecipe(), PAIRS, seed=0)
     if "train" in steps:
         train(options.folder)
+    checkpoint = options.folder / "run" / options.checkpoint
     if "export" in steps:
-        export(options.folder / "run", options.to)
+        export(checkpoint, options.to)
     if "card" in steps:
-        model_card.write(options.to, options.folder, options.frames)
+        model_card.write(options.to, checkpoint, options.folder / "pairs", options.frames)
 
 
 def train(folder: Path) -> None:
@@ -79,25 +86,25 @@ def train(folder: Path) -> None:
         raise ValueError(f"the training in {folder / 'run'} is not finished; the same command goes on with it")
 
 
-def export(run: Path, folder: Path) -> None:
-    """Write the weights of a run that validated best as float16, and the configuration of their network.
+def export(checkpoint: Path, folder: Path) -> None:
+    """Write the averaged weights of a checkpoint as float16, and the configuration of their network.
 
     Raises:
-        FileNotFoundError: if the run has no checkpoint yet.
+        FileNotFoundError: if the checkpoint is not there yet.
         ValueError: if the weights are too large, or too large for float16.
     """
     config = compose("train", RECIPE).network
     network: DeblurNetwork = build(config)
-    load_weights(network, run / "best.ckpt")
+    load_weights(network, checkpoint)
     half = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     if broken := [name for name, value in half.items() if not bool(torch.isfinite(value).all())]:
-        raise ValueError(f"{run / 'best.ckpt'}: {broken[0]} does not fit float16; train on, or with weight decay")
+        raise ValueError(f"{checkpoint}: {broken[0]} does not fit float16; train on, or with weight decay")
     folder.mkdir(parents=True, exist_ok=True)
     part = folder / f".{WEIGHTS}.part"
     save_file(half, part)
     if (size := part.stat().st_size) > LARGEST:
         part.unlink()
-        raise ValueError(f"{run / 'best.ckpt'}: {size} bytes as float16, more than {LARGEST}; choose a smaller network")
+        raise ValueError(f"{checkpoint}: {size} bytes as float16, more than {LARGEST}; choose a smaller network")
     part.replace(folder / WEIGHTS)
     (folder / CONFIG).write_text(_text_of(config), encoding="utf-8")
     print(f"{folder}: {size} bytes of weights", flush=True)

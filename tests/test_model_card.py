@@ -42,7 +42,7 @@ def picture_folder(folder: Path) -> None:
 
 
 def test_exported_weights_are_those_of_the_best_checkpoint_as_float16(run: Path, tmp_path: Path) -> None:
-    export(run, tmp_path / "weights")
+    export(run / "best.ckpt", tmp_path / "weights")
     node = yaml.safe_load((tmp_path / "weights" / "config.yaml").read_text(encoding="utf-8"))
     assert (node["channels"], node["num_blocks"], node["block"]["_partial_"]) == (4, [1, 1, 1], True)
     network = build(node)
@@ -56,7 +56,7 @@ def test_exported_weights_are_those_of_the_best_checkpoint_as_float16(run: Path,
 def test_weights_that_are_too_large_are_refused(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deblur_lit.pretrain.LARGEST", 100)
     with pytest.raises(ValueError, match="more than 100"):
-        export(run, tmp_path / "weights")
+        export(run / "best.ckpt", tmp_path / "weights")
     assert not list((tmp_path / "weights").iterdir())
 
 
@@ -66,21 +66,21 @@ def test_weights_that_float16_cannot_hold_are_refused(run: Path, tmp_path: Path)
     state["state_dict"][name] = state["state_dict"][name] + 1e6
     torch.save(state, run / "best.ckpt")
     with pytest.raises(ValueError, match="does not fit float16"):
-        export(run, tmp_path / "weights")
+        export(run / "best.ckpt", tmp_path / "weights")
 
 
 def test_facts_come_from_the_checkpoints_of_a_run_that_is_not_finished(run: Path) -> None:
-    facts = training_facts(run)
+    facts = training_facts(run / "best.ckpt")
     assert (facts["steps"], facts["chosen"], facts["hours"], facts["finished"]) == (40, 30, 2.0, False)
     (run / "last.ckpt").unlink()
     with pytest.raises(FileNotFoundError, match="train first"):
-        training_facts(run)
+        training_facts(run / "best.ckpt")
 
 
 def test_the_card_lists_every_frame_and_every_photograph(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    export(run, tmp_path / "weights")
+    export(run / "best.ckpt", tmp_path / "weights")
     for place in (tmp_path / "mini/test", tmp_path / "real/test", run.parent / "pairs/val"):
         picture_folder(place)
     listed = {
@@ -95,7 +95,7 @@ def test_the_card_lists_every_frame_and_every_photograph(
     monkeypatch.setattr(model_card, "build", lambda node: build(node) if "channels" in node else benchmark)
     monkeypatch.setattr(model_card, "PHOTO_SIZE", (16, 16))
 
-    path = model_card.write(tmp_path / "weights", run.parent, tmp_path / "real")
+    path = model_card.write(tmp_path / "weights", run / "best.ckpt", run.parent / "pairs", tmp_path / "real")
     text = path.read_text(encoding="utf-8")
     assert text.count("| scene/000001 | ") == 2
     assert "1 real GoPro frames, not the GoPro test set" in text
