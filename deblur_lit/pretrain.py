@@ -105,6 +105,7 @@ def export(checkpoint: Path, folder: Path) -> None:
     if (size := part.stat().st_size) > LARGEST:
         part.unlink()
         raise ValueError(f"{checkpoint}: {size} bytes as float16, more than {LARGEST}; choose a smaller network")
+    part.chmod(0o644)  # it is written for its owner alone
     part.replace(folder / WEIGHTS)
     (folder / CONFIG).write_text(_text_of(config), encoding="utf-8")
     print(f"{folder}: {size} bytes of weights", flush=True)

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -41,7 +41,7 @@ def build(folder: Path, listed: list[Photograph], recipe: PhotoRecipe, pairs: di
     Args:
         folder: of the pairs.
         listed: the photographs; a pair shows those of one split only.
-        recipe: ranges of the draws.
+        recipe: ranges of the draws; pairs that are not trained on all show blur.
         pairs: number of pairs of each split.
         seed: of all draws; a pair depends on it, on its photograph and number, and on the photographs of its split.
 
@@ -140,6 +140,8 @@ def _make(
 ) -> None:
     digest = hashlib.sha256(f"{seed}/{job.split}/{job.name}/{job.number}".encode()).digest()
     draw = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    if job.split != "train":
+        recipe = replace(recipe, sharp_share=0.0)  # equal sides have an infinite PSNR, and any mean of it too
     names = [job.name, *draw.choice(splits[job.split], 2)]
     piece, *others = (recolour(cut(images[name], recipe.seen, draw), draw) for name in names)
     blur, sharp = expose_photo(piece, others, recipe, draw)

@@ -1,5 +1,6 @@
 """Which piece of which photograph makes which pair, and what is written."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,16 @@ def test_an_interrupted_build_goes_on_to_the_same_pairs(tmp_path: Path, listed: 
     assert build(tmp_path / "pairs", listed, RECIPE, PAIRS, seed=0) == first
     assert everything(tmp_path / "pairs") == before
     assert build(tmp_path / "others", listed, RECIPE, PAIRS, seed=1) != first
+
+
+def test_pairs_without_blur_are_trained_on_and_not_scored(tmp_path: Path, listed: list[Photograph]) -> None:
+    build(tmp_path / "pairs", listed, replace(RECIPE, sharp_share=1.0), PAIRS, seed=0)
+    equal = {
+        split: [np.array_equal(*pairs.read(index)) for index in range(len(pairs))]
+        for split, pairs in ((split, Folders(tmp_path / "pairs", split)) for split in PAIRS)
+    }
+    assert all(equal["train"])
+    assert not any(equal["val"] + equal["test"])
 
 
 def test_other_settings_in_one_folder_are_refused(tmp_path: Path, listed: list[Photograph]) -> None:
