@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 import yaml
+from omegaconf import OmegaConf
 
 from deblur_lit import evaluate, provenance, runs
 from deblur_lit.config import build, compose
@@ -42,19 +43,18 @@ class Harm(NamedTuple):
     shift: float
 
 
-def write(folder: Path, checkpoint: Path, pairs: Path, frames: Path | None) -> Path:
+def write(folder: Path, checkpoint: Path, chain: Sequence[Path], frames: Path | None) -> Path:
     """Measure exported weights and write `README.md` beside them.
 
     Args:
         folder: of the exported weights.
-        checkpoint: that they were exported from, in its run folder.
-        pairs: folder of the pairs that it was trained on.
+        checkpoint: that they were exported from.
+        chain: folders of the trainings in their order, each with `pairs/` and `run/`; the last made the checkpoint.
         frames: real frames in GoPro's layout, with `test/`; without them the card has no such table.
 
     Raises:
         FileNotFoundError: if something is not there.
     """
-    config = compose("train", RECIPE)
     network: DeblurNetwork = build(yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8")))
     load_weights(network, folder / "model.safetensors")
     restore = Restorer(network.eval().to(memory_format=torch.channels_last))  # type: ignore[call-overload]
@@ -63,7 +63,7 @@ def write(folder: Path, checkpoint: Path, pairs: Path, frames: Path | None) -> P
     if frames:
         real = PairedFolder(frames, "test")
         sets[f"{len(real)} real GoPro frames, not the GoPro test set"] = real
-    held_out = PairedFolder(pairs, "val")
+    held_out = PairedFolder(chain[-1] / "pairs", "val")
     scores = {label: evaluate.score(restore, found, label, complete=False) for label, found in sets.items()}
     validation = evaluate.score(restore, held_out, "validation", complete=False)
     harm = measure_harm(restore, (found.read(index)[1] for found in sets.values() for index in range(len(found))))
@@ -78,8 +78,8 @@ def write(folder: Path, checkpoint: Path, pairs: Path, frames: Path | None) -> P
         [
             *_introduction(facts),
             *_scores(scores, validation, harm),
-            *_recipe(config, training_facts(checkpoint)),
-            *_data(pairs),
+            *_recipe(chain, checkpoint),
+            *_data(chain),
         ]
     )
     path = folder / "README.md"
@@ -205,45 +205,65 @@ def _scores(scores: dict[str, dict[str, Any]], validation: dict[str, Any], harm:
     ]
 
 
-def _recipe(config: Any, facts: dict[str, Any]) -> list[str]:
-    data, network = config.data, config.network
-    state = "finished" if facts["finished"] else f"not finished at step {facts['steps']}"
-    return [
+def _recipe(chain: Sequence[Path], checkpoint: Path) -> list[str]:
+    lines = [
         "## Recipe",
         "",
-        "`make pretrained`; its parts are `conf/experiment/pretrained.yaml`, `deblur_lit/data/photo_exposure.py` and"
-        " `deblur_lit/data/photos/manifest.yaml`.",
+        "`make pretrained`; its parts are `deblur_lit/pretrain.py`, `conf/experiment/pretrained.yaml`,"
+        " `deblur_lit/data/photo_exposure.py` and `deblur_lit/data/photos/manifest.yaml`. The chain of trainings, each"
+        " of which begins with the weights of the one before, the first with random ones:",
         "",
-        f"- network: channels={network.channels}, num_blocks={list(network.num_blocks)}, ablation=dffm_msrm",
-        f"- loss: {', '.join(f'{weight} x {name}' for name, weight in config.loss.weights.items())}, over three scales",
-        f"- Adam, learning rate {config.optimizer.lr}, warm-up and cosine to {config.scheduler.eta_min}, gradients"
-        f" clipped at {config.trainer.gradient_clip_val}, {config.trainer.precision}, averaged weights (EMA)",
-        f"- {data.batch_size} crops of {data.crop_size} pixels a step, flips and quarter turns, seed {config.seed}",
-        f"- {facts['steps']} steps in {facts['hours']:.2f} hours ({state}); weights of step {facts['chosen']}",
-        f"- hardware: one CPU core of {provenance.hardware(['cpu'])['platform']}, shared with other work; no GPU",
-        f"- code: commit {facts['commit']}; torch {provenance.versions()['torch']}",
-        "- chain: one training from random weights",
+    ]
+    hours = 0.0
+    for number, stage in enumerate(chain, start=1):
+        facts = training_facts(checkpoint if number == len(chain) else stage / "run" / "best.ckpt")
+        hours += facts["hours"]
+        lines.append(f"{number}. {_training(OmegaConf.load(stage / 'run' / runs.CONFIG), facts)}")
+    return [
+        *lines,
+        "",
+        f"{hours:.2f} hours in all. Hardware: one CPU core of {provenance.hardware(['cpu'])['platform']}, shared with"
+        f" other work; no GPU. torch {provenance.versions()['torch']}.",
         "",
     ]
 
 
-def _data(pairs: Path) -> list[str]:
+def _training(config: Any, facts: dict[str, Any]) -> str:
+    """Return one training in words."""
+    network, optimizer, loss = config.network, config.optimizer, config.loss
+    terms = ", ".join(f"{weight} x {name}" for name, weight in loss.weights.items())
+    state = "" if facts["finished"] else f", not finished at step {facts['steps']}"
+    return (
+        f"{facts['steps']} steps in {facts['hours']:.2f} hours{state}; weights of step {facts['chosen']}, which"
+        f" validated best. ablation=dffm_msrm, channels={network.channels}, num_blocks={list(network.num_blocks)};"
+        f" {config.data.batch_size} crops of {config.data.crop_size} pixels a step, flips and quarter turns; loss"
+        f" {terms}, over three scales; Adam {list(optimizer.betas)}, learning rate {optimizer.lr} after a warm-up,"
+        f" cosine to {config.scheduler.eta_min}; gradients clipped at {config.trainer.gradient_clip_val};"
+        f" {config.trainer.precision}; averaged weights (EMA); seed {config.seed}; commit {facts['commit']}."
+    )
+
+
+def _data(chain: Sequence[Path]) -> list[str]:
     """Return the section on the training data, from the manifests of the pairs and of the photographs."""
-    made = yaml.safe_load((pairs / photo_pairs.MANIFEST).read_text(encoding="utf-8"))
-    listed = photographs.manifest()
-    recipe = ", ".join(f"{name}={value}" for name, value in made["recipe"].items())
-    numbers = ", ".join(f"{number} {split}" for split, number in made["pairs"].items())
+    lines = ["## Data", ""]
+    used: list[str] = []
+    for number, stage in enumerate(chain, start=1):
+        made = yaml.safe_load((stage / "pairs" / photo_pairs.MANIFEST).read_text(encoding="utf-8"))
+        used = list(made["photographs"])
+        recipe = ", ".join(f"{name}={value}" for name, value in made["recipe"].items())
+        numbers = ", ".join(f"{pairs} {split}" for split, pairs in made["pairs"].items())
+        lines += [
+            f"{number}. {numbers} pairs synthesised from {len(used)} photographs, seed {made['seed']}; sha256 of all"
+            f" files {made['sha256']}: {recipe}."
+        ]
     return [
-        "## Data",
-        "",
-        f"Pairs synthesised from {len(made['photographs'])} photographs ({numbers}; seed {made['seed']}; sha256 of all"
-        f" files {made['sha256']}): {recipe}.",
+        *lines,
         "",
         "No photograph of the test scenes of data=mini, and none of its validation scenes but for validation."
         f" The list of photographs has sha256 {hashlib.sha256(photographs.LIST.read_bytes()).hexdigest()}. They are"
         " downloaded by the recipe and not part of this package; their authors do not endorse it.",
         "",
-        *_credits(listed, made["photographs"]),
+        *_credits(photographs.manifest(), used),
         "",
     ]
 

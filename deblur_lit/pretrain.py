@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 import yaml
@@ -24,10 +25,48 @@ from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.networks.checkpoint import load_weights
 
 STEPS = ("photographs", "pairs", "train", "export", "card")
-PAIRS = {"train": 6000, "val": 48, "test": 8}
+CHECKPOINTS = ("best.ckpt", "last.ckpt")
 PHOTO = Path(__file__).with_name("weights") / "photo"  # the weights that come with the package
 LARGEST = 8_000_000  # bytes of the weights
 CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
+
+
+class Stage(NamedTuple):
+    """One training of the chain; it begins with the weights of the one before.
+
+    Attributes:
+        name: folder of its pairs and its run.
+        recipe: of the pairs.
+        pairs: number of pairs of each split.
+        overrides: what differs from `RECIPE`.
+    """
+
+    name: str
+    recipe: PhotoRecipe
+    pairs: dict[str, int]
+    overrides: tuple[str, ...] = ()
+
+
+# Short blur alone comes first: with all kinds at once a network leaves everything as it is for thousands of steps.
+EASY = PhotoRecipe(
+    side=192,
+    margin=16,
+    extent=(2.0, 12.0),
+    substeps=1,
+    dark_share=0.05,
+    noise_share=0.2,
+    jpeg_share=0.0,
+    sharp_share=0.0,
+)
+STAGES = (
+    Stage(
+        "begin",
+        EASY,
+        {"train": 4000, "val": 48, "test": 8},
+        ("data.crop_size=64", "optimizer.lr=2.0e-3", "scheduler.eta_min=4.0e-4", "trainer.max_epochs=6"),
+    ),
+    Stage("all", PhotoRecipe(), {"train": 6000, "val": 48, "test": 8}),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -48,7 +87,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--to", type=Path, default=PHOTO, help="folder of the weights (%(default)s)")
     parser.add_argument(
         "--checkpoint",
-        choices=("best.ckpt", "last.ckpt"),
+        choices=CHECKPOINTS,
         default="best.ckpt",
         help="of the run; last: of a run that is not finished (%(default)s)",
     )
@@ -60,25 +99,30 @@ def _run(options: argparse.Namespace) -> None:
     if unknown := [step for step in options.steps if step not in STEPS]:
         raise ValueError(f"{unknown[0]} is no step: there is {', '.join(STEPS)}")
     steps = options.steps or STEPS
-    listed = photographs.fetch(options.folder / "photographs") if {"photographs", "pairs"} & {*steps} else []
-    if "pairs" in steps:
-        photo_pairs.build(options.folder / "pairs", listed, PhotoRecipe(), PAIRS, seed=0)
-    if "train" in steps:
-        train(options.folder)
-    checkpoint = options.folder / "run" / options.checkpoint
+    if {"photographs", "pairs"} & {*steps}:
+        listed = photographs.fetch(options.folder / "photographs")
+    for number, stage in enumerate(STAGES):
+        folder = options.folder / stage.name
+        if "pairs" in steps:
+            photo_pairs.build(folder / "pairs", listed, stage.recipe, stage.pairs, seed=0)
+        if "train" in steps:
+            train(stage, folder, options.folder / STAGES[number - 1].name / "run/best.ckpt" if number else None)
+    last = options.folder / STAGES[-1].name
     if "export" in steps:
-        export(checkpoint, options.to)
+        export(last / "run" / options.checkpoint, options.to)
     if "card" in steps:
-        model_card.write(options.to, checkpoint, options.folder / "pairs", options.frames)
+        chain = [options.folder / stage.name for stage in STAGES]
+        model_card.write(options.to, last / "run" / options.checkpoint, chain, options.frames)
 
 
-def train(folder: Path) -> None:
+def train(stage: Stage, folder: Path, start: Path | None) -> None:
     """Train in a process of its own, on one core, from `last.ckpt` where there is one.
 
     Raises:
         ValueError: if the training fails or is interrupted; what it printed says why.
     """
-    words = [*RECIPE, f"data.root={folder / 'pairs'}", f"hydra.run.dir={folder / 'run'}"]
+    words = [*RECIPE, *stage.overrides, f"data.root={folder / 'pairs'}", f"hydra.run.dir={folder / 'run'}"]
+    words += [f"module.start={start}"] if start else []
     done = subprocess.run(
         [sys.executable, "-m", "deblur_lit.train", *words], env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
     )

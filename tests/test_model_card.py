@@ -12,9 +12,10 @@ from torch import Tensor
 from deblur_lit import model_card, provenance
 from deblur_lit.config import build, compose
 from deblur_lit.data.images import write_png
-from deblur_lit.model_card import measure_harm, training_facts
+from deblur_lit.model_card import RECIPE, measure_harm, training_facts
 from deblur_lit.networks.checkpoint import load_weights, read_weights
-from deblur_lit.pretrain import RECIPE, export, main
+from deblur_lit.pretrain import STAGES, export, main, train
+from deblur_lit.runs import save_config
 
 SMALL = ["network.channels=4", "network.num_blocks=[1,1,1]"]
 
@@ -31,6 +32,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     state = {"state_dict": weights, "global_step": 30, "callbacks": {"Timer": {"time_elapsed": {"train": 7200.0}}}}
     torch.save(state, folder / "best.ckpt")
     torch.save(state | {"global_step": 40}, folder / "last.ckpt")
+    save_config(folder, small)
     return folder
 
 
@@ -95,7 +97,7 @@ def test_the_card_lists_every_frame_and_every_photograph(
     monkeypatch.setattr(model_card, "build", lambda node: build(node) if "channels" in node else benchmark)
     monkeypatch.setattr(model_card, "PHOTO_SIZE", (16, 16))
 
-    path = model_card.write(tmp_path / "weights", run / "best.ckpt", run.parent / "pairs", tmp_path / "real")
+    path = model_card.write(tmp_path / "weights", run / "best.ckpt", [run.parent], tmp_path / "real")
     text = path.read_text(encoding="utf-8")
     assert text.count("| scene/000001 | ") == 2
     assert "1 real GoPro frames, not the GoPro test set" in text
@@ -124,3 +126,29 @@ def test_a_shift_of_flat_patches_and_of_sharp_pictures_is_measured() -> None:
 def test_an_unknown_step_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bake"]) == 1
     assert "bake is no step" in capsys.readouterr().err
+
+
+def test_each_training_of_the_chain_begins_with_the_weights_of_the_one_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[list[str]] = []
+
+    def note(words: list[str], **rest: object) -> SimpleNamespace:
+        calls.append(words)
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr("subprocess.run", note)
+    assert main(["train", "--folder", str(tmp_path)]) == 0
+    starts = [[word for word in words if word.startswith("module.start=")] for words in calls]
+    befores = [stage.name for stage in STAGES[:-1]]
+    assert starts == [[], *([f"module.start={tmp_path / name}/run/best.ckpt"] for name in befores)]
+    for stage, words in zip(STAGES, calls, strict=True):
+        assert compose("train", [word for word in words[3:] if not word.startswith("hydra.")]).data.root == str(
+            tmp_path / stage.name / "pairs"
+        )
+
+
+def test_a_training_that_fails_stops_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("subprocess.run", lambda words, **rest: SimpleNamespace(returncode=1))
+    with pytest.raises(ValueError, match="not finished"):
+        train(STAGES[0], tmp_path, None)

@@ -16,7 +16,7 @@ import torch
 from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
-from deblur_lit.config import compose
+from deblur_lit.config import build, compose
 from deblur_lit.data.images import write_png
 from deblur_lit.networks.checkpoint import read_weights
 from deblur_lit.slurm import is_first_process, requeue
@@ -357,3 +357,15 @@ def test_wandb_needs_no_account_and_a_resumed_run_keeps_its_name(
     assert names == {(folder / "run_id").read_text()}
     assert list(folder.glob("wandb/offline-run-*/files/media/images/val/*.png"))
     assert "wandb: no account here, so offline" in capfd.readouterr().out
+
+
+def test_training_begins_with_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
+    small = ["network.channels=4", "network.num_blocks=1"]
+    torch.manual_seed(1)
+    first = build(compose("train", small).module)
+    torch.save({"state_dict": first.state_dict()}, tmp_path / "first.ckpt")
+    second = build(compose("train", [*small, f"module.start={tmp_path / 'first.ckpt'}"]).module)
+    for name, value in first.network.state_dict().items():
+        assert torch.equal(second.network.state_dict()[name], value)
+    with pytest.raises(ValueError, match="does not fit"):
+        build(compose("train", ["network.channels=8", f"module.start={tmp_path / 'first.ckpt'}"]).module)
