@@ -63,7 +63,13 @@ STAGES = (
         "begin",
         EASY,
         {"train": 4000, "val": 48, "test": 8},
-        ("data.crop_size=64", "optimizer.lr=2.0e-3", "scheduler.eta_min=4.0e-4", "trainer.max_epochs=6"),
+        (
+            "data.crop_size=64",
+            "optimizer.lr=2.0e-3",
+            "scheduler.eta_min=2.0e-4",
+            "callbacks.ema.decay=0.99",
+            "trainer.max_epochs=2",
+        ),
     ),
     Stage("all", PhotoRecipe(), {"train": 6000, "val": 48, "test": 8}),
 )
