@@ -58,6 +58,20 @@ EASY = PhotoRecipe(
     jpeg_share=0.0,
     sharp_share=0.0,
 )
+ALL = PhotoRecipe(
+    side=192,
+    margin=24,
+    extent=(2.0, 30.0),
+    linear_share=0.6,
+    foreground_share=0.2,
+    collage_share=0.2,
+    highlight_share=0.2,
+    dark_share=0.08,
+    noise_share=0.4,
+    noise=2.5e-5,
+    jpeg_share=0.15,
+    jpeg=(75, 98),
+)
 STAGES = (
     Stage(
         "begin",
@@ -65,13 +79,14 @@ STAGES = (
         {"train": 4000, "val": 48, "test": 8},
         (
             "data.crop_size=64",
+            "data.batch_size=4",
             "optimizer.lr=2.0e-3",
             "scheduler.eta_min=2.0e-4",
             "callbacks.ema.decay=0.99",
             "trainer.max_epochs=2",
         ),
     ),
-    Stage("all", PhotoRecipe(), {"train": 6000, "val": 48, "test": 8}),
+    Stage("all", ALL, {"train": 4000, "val": 48, "test": 8}),
 )
 
 
