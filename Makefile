@@ -56,6 +56,11 @@ DATA ?= $(if $(DATA_ROOT),gopro,mini)
 record: setup ## copy a finished table and its records to experiments/ (TABLE=table1 DATA=mini)
 	@$(BIN)/python -m deblur_lit.report '$(or $(TABLE),table1)' --data '$(DATA)' --record experiments
 
+FRAMES ?=
+.PHONY: pretrained
+pretrained: setup ## make the weights that come with the package: download photographs, train for hours, export (FRAMES=real frames for the card)
+	@$(BIN)/python -m deblur_lit.pretrain $(if $(FRAMES),--frames '$(FRAMES)')
+
 .PHONY: networks
 networks: setup ## list all networks: paper, weights, parameters, MACs, receptive field
 	@$(BIN)/deblur-lit networks

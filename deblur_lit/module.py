@@ -1,6 +1,7 @@
 """The LightningModule: one network, its losses, its optimiser and its validation scores."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 import torch
 from lightning import LightningModule
@@ -13,6 +14,7 @@ from deblur_lit.metrics.mean import MeanOverImages
 from deblur_lit.metrics.psnr import psnr_uint8
 from deblur_lit.metrics.ssim import ssim_matlab_volume
 from deblur_lit.networks.blocks import DeblurNetwork
+from deblur_lit.networks.checkpoint import load_weights
 from deblur_lit.tensors import Batch
 
 
@@ -33,6 +35,11 @@ class DeblurModule(LightningModule):
         scheduler: takes the optimiser and the number of steps of the run; None keeps the learning rate.
         channels_last: memory layout of weights and images; 1.4 to 3 times faster on a CPU.
         compile: run the network through torch.compile.
+        start: checkpoint whose weights training begins with; None begins with random ones.
+
+    Raises:
+        FileNotFoundError: if `start` is not there.
+        ValueError: if it holds the weights of another network.
     """
 
     def __init__(
@@ -43,9 +50,12 @@ class DeblurModule(LightningModule):
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         channels_last: bool = True,
         compile: bool = False,
+        start: str | Path | None = None,
     ) -> None:
         super().__init__()
         self.network = network
+        if start is not None:
+            load_weights(network, Path(start))
         self.loss = loss
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler

@@ -41,9 +41,9 @@ LAYERS = (
         "current",
         "pretrained",
     },
-    {"variants", "predict", "hub"},
+    {"variants", "predict", "hub", "model_card"},
     {"bench", "app", "export"},
-    {"train", "evaluation", "reproduce", "score"},
+    {"train", "evaluation", "reproduce", "score", "pretrain"},
     {"figure"},
     {"cli", "__init__"},
 )

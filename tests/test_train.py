@@ -18,7 +18,7 @@ from lightning import Callback, LightningModule, Trainer
 from omegaconf import DictConfig
 
 from deblur_lit import runs
-from deblur_lit.config import compose
+from deblur_lit.config import build, compose
 from deblur_lit.data.images import write_png
 from deblur_lit.networks.checkpoint import read_weights
 from deblur_lit.report.sweep.strips import read_sheet
@@ -363,3 +363,15 @@ def test_mixed_precision_trains_to_finite_weights(tiny: Compose, precision: str)
     cfg = tiny(f"trainer.precision={precision}", "trainer.max_epochs=1", "ablation=dffm_msrm")
     train(cfg)
     assert all(torch.isfinite(value).all() for value in read_weights(Path(cfg.run_dir) / "last.ckpt").values())
+
+
+def test_training_begins_with_the_weights_of_a_checkpoint(tmp_path: Path) -> None:
+    small = ["network.channels=4", "network.num_blocks=1"]
+    torch.manual_seed(1)
+    first = build(compose("train", small).module)
+    torch.save({"state_dict": first.state_dict()}, tmp_path / "first.ckpt")
+    second = build(compose("train", [*small, f"module.start={tmp_path / 'first.ckpt'}"]).module)
+    for name, value in first.network.state_dict().items():
+        assert torch.equal(second.network.state_dict()[name], value)
+    with pytest.raises(ValueError, match="does not fit"):
+        build(compose("train", ["network.channels=8", f"module.start={tmp_path / 'first.ckpt'}"]).module)

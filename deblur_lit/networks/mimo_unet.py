@@ -22,14 +22,14 @@ class MIMOUNet(DeblurNetwork):
 
     Args:
         channels: C, the width at full size.
-        num_blocks: N, blocks per encoder and per decoder module.
+        num_blocks: N, blocks per encoder and per decoder module; or one number for each scale, finest first.
         block: gives a block for a number of channels; None is the residual block.
         fusion: gives the skip fusion for the widths (C, 2C, 4C); None keeps plain skips.
         pyramid_mode: how the input is downscaled, "nearest" (published weights need it) or "bilinear".
         padding_mode: see `DeblurNetwork`.
 
     Raises:
-        ValueError: for fewer than 2 channels, fewer than 1 block, or an unknown pyramid mode.
+        ValueError: for fewer than 2 channels, fewer than 1 block, another number of scales, or an unknown pyramid mode.
 
     Source: Cho et al., ICCV 2021, arXiv:2108.05054; with slots as in Wan et al., Infrared 44(4), 2023.
 
@@ -44,15 +44,18 @@ class MIMOUNet(DeblurNetwork):
     def __init__(
         self,
         channels: int = 32,
-        num_blocks: int = 8,
+        num_blocks: int | Sequence[int] = 8,
         block: BlockFactory | None = None,
         fusion: Callable[[Sequence[int]], nn.Module] | None = None,
         pyramid_mode: str = "nearest",
         padding_mode: str = "reflect",
     ) -> None:
         super().__init__(padding_mode)
-        if channels < 2 or num_blocks < 1:
+        blocks = [num_blocks] * SCALES if isinstance(num_blocks, int) else [*num_blocks]
+        if channels < 2 or min(blocks, default=0) < 1:
             raise ValueError(f"need channels >= 2 and num_blocks >= 1, got {channels} and {num_blocks}")
+        if len(blocks) != SCALES:
+            raise ValueError(f"num_blocks={blocks}: one number for all scales, or one for each of the {SCALES}")
         if pyramid_mode not in ("nearest", "bilinear"):
             raise ValueError(f"pyramid_mode must be 'nearest' or 'bilinear', got {pyramid_mode!r}")
         self.pyramid_mode = pyramid_mode
@@ -61,7 +64,10 @@ class MIMOUNet(DeblurNetwork):
 
         def stages() -> nn.ModuleList:
             make = block or ResidualBlock
-            return nn.ModuleList(nn.Sequential(*(make(width) for _ in range(num_blocks))) for width in widths)
+            return nn.ModuleList(
+                nn.Sequential(*(make(width) for _ in range(number)))
+                for number, width in zip(blocks, widths, strict=True)
+            )
 
         self.enter = nn.ModuleList([nn.Conv2d(3, channels, 3, padding=1)])
         self.enter.extend(nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in finer)

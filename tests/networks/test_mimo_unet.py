@@ -141,3 +141,19 @@ def test_a_wrong_value_is_named(build: object, named: str) -> None:
     assert callable(build)
     with pytest.raises(ValueError, match=named):
         build()
+
+
+def test_blocks_can_differ_by_scale() -> None:
+    network = load_network("unet", overrides=["channels=4", "num_blocks=[1,2,3]"])
+    assert isinstance(network, MIMOUNet)
+    assert [[len(stage) for stage in stages] for stages in (network.encode, network.decode)] == [[1, 2, 3]] * 2  # type: ignore[arg-type]
+    same = load_network("unet", overrides=["channels=4", "num_blocks=[2,2,2]"])
+    assert (
+        same.state_dict().keys() == load_network("unet", overrides=["channels=4", "num_blocks=2"]).state_dict().keys()
+    )
+
+
+@pytest.mark.parametrize("blocks", [[1, 2], [1, 0, 2], [], 0])
+def test_an_impossible_number_of_blocks_is_named(blocks: list[int] | int) -> None:
+    with pytest.raises(ValueError, match="num_blocks"):
+        MIMOUNet(channels=4, num_blocks=blocks)

@@ -1,0 +1,174 @@
+"""A folder of training pairs from the listed photographs: which piece of which photograph makes which pair."""
+
+import hashlib
+import json
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+import torch
+import yaml
+from rich.console import Console
+from rich.progress import track
+
+from deblur_lit import runs
+from deblur_lit.data import photographs
+from deblur_lit.data.faults import DataError
+from deblur_lit.data.images import RGB, write_png
+from deblur_lit.data.photo_exposure import PhotoRecipe, expose_photo
+from deblur_lit.data.photographs import Photograph
+
+MANIFEST = "manifest.yaml"  # written last
+SMALLEST = 0.6  # scale of a piece against its photograph, where that is large enough
+LOOKS = 3  # places that are looked at for each piece; the one with most detail is taken
+EVEN = (0.4, 1.6)  # fewest and most pairs of a photograph against equal shares
+
+
+class _Job(NamedTuple):
+    split: str
+    name: str
+    number: int
+
+
+def build(folder: Path, listed: list[Photograph], recipe: PhotoRecipe, pairs: dict[str, int], seed: int) -> str:
+    """Write `<split>/<photograph>/{blur,sharp}/<number>.png`, what is there already excepted.
+
+    Args:
+        folder: of the pairs.
+        listed: the photographs; a pair shows those of one split only.
+        recipe: ranges of the draws; pairs that are not trained on all show blur.
+        pairs: number of pairs of each split.
+        seed: of all draws; a pair depends on it, on its photograph and number, and on the photographs of its split.
+
+    Returns:
+        sha256 of all files of the pairs, which `manifest.yaml` holds too.
+
+    Raises:
+        DataError: if the folder was begun with other settings, or a photograph is too small.
+        OSError: if it cannot be written.
+    """
+    images = {photograph.name: photographs.read(photograph) for photograph in listed}
+    for name, image in images.items():
+        if min(image.shape[:2]) < recipe.seen:
+            raise DataError(f"photograph {name!r} is {image.shape[:2]}, too small for a piece of {recipe.seen} pixels")
+    made = {
+        "recipe": json.loads(json.dumps(asdict(recipe))),
+        "pairs": dict(pairs),
+        "seed": seed,
+        "photographs": {photograph.name: photograph.sha256 for photograph in listed},
+    }
+    jobs = _plan(listed, images, pairs)
+    with runs.lock(folder):
+        _begin(folder / ".recipe.yaml", made)
+        todo = [job for job in jobs if not all(path.is_file() for path in _paths(folder, job))]
+        splits = {split: [p.name for p in listed if p.split == split] for split in pairs}
+        _make_all(todo, partial(_make, folder, images, splits, recipe, seed))
+        digest = _hash(folder, jobs)
+        (folder / MANIFEST).write_text(yaml.safe_dump(made | {"sha256": digest}, sort_keys=False), encoding="utf-8")
+    return digest
+
+
+def recolour(piece: RGB, draw: np.random.Generator) -> RGB:
+    """Return a piece with other brightness, contrast and colours: gamma, a gain of each channel, sometimes grey."""
+    light = (piece.astype(np.float32) / 255) ** np.float32(np.exp(draw.uniform(-0.35, 0.35)))
+    light = light * draw.uniform(0.85, 1.15, 3).astype(np.float32)
+    if draw.random() < 0.05:
+        light = np.repeat(light.mean(axis=2, keepdims=True), 3, axis=2)
+    elif draw.random() < 0.15:
+        light = light[..., draw.permutation(3)]
+    return np.ascontiguousarray((light * 255).clip(0, 255).round().astype(np.uint8))
+
+
+def cut(image: RGB, side: int, draw: np.random.Generator) -> RGB:
+    """Return a square piece at a random scale and place, turned or mirrored; of a few places that with most detail."""
+    smallest = min(1.0, max(SMALLEST, side / min(image.shape[:2])))
+    wide = min(round(side / draw.uniform(smallest, 1.0)), *image.shape[:2])
+    best, most = None, -1.0
+    for _ in range(LOOKS):
+        top, left = (int(draw.integers(length - wide + 1)) for length in image.shape[:2])
+        piece = image[top : top + wide, left : left + wide]
+        detail = _detail(piece)
+        if detail > most:
+            best, most = piece, detail
+    assert best is not None
+    piece = np.rot90(best, int(draw.integers(4)))
+    piece = piece[:, ::-1] if draw.random() < 0.5 else piece
+    small: RGB = cv2.resize(np.ascontiguousarray(piece), (side, side), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return small
+
+
+def _detail(image: RGB) -> float:
+    """Return the mean step between neighbours of the green channel, in grey levels."""
+    return float(np.abs(np.diff(image[::2, :, 1].astype(np.int16), axis=1)).mean())
+
+
+def _plan(listed: list[Photograph], images: dict[str, RGB], pairs: dict[str, int]) -> list[_Job]:
+    """Divide the pairs of each split among its photographs: more to those with more detail."""
+    jobs = []
+    for split, number in pairs.items():
+        names = [photograph.name for photograph in listed if photograph.split == split]
+        if not names:
+            raise DataError(f"no photograph of {photographs.LIST} serves for {split}")
+        detail = np.array([_detail(images[name]) for name in names])
+        share = np.clip(detail / detail.mean(), *EVEN)
+        bounds = (np.cumsum(share) / share.sum() * number).round().astype(int)
+        for name, first, last in zip(names, [0, *bounds[:-1]], bounds, strict=True):
+            jobs += [_Job(split, name, index + 1) for index in range(last - first)]
+    return jobs
+
+
+def _make_all(jobs: list[_Job], make: Any) -> None:
+    threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)  # one thread per pair is faster than all threads on one pair
+    cv2.setNumThreads(1)
+    pool = ThreadPoolExecutor(runs.cores())
+    try:
+        deque(track(pool.map(make, jobs), "Making pairs", len(jobs), console=Console(stderr=True)), maxlen=0)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        torch.set_num_threads(threads[0])
+        cv2.setNumThreads(threads[1])
+
+
+def _make(
+    folder: Path, images: dict[str, RGB], splits: dict[str, list[str]], recipe: PhotoRecipe, seed: int, job: _Job
+) -> None:
+    digest = hashlib.sha256(f"{seed}/{job.split}/{job.name}/{job.number}".encode()).digest()
+    draw = np.random.default_rng(int.from_bytes(digest[:8], "big"))
+    if job.split != "train":
+        recipe = replace(recipe, sharp_share=0.0)  # equal sides have an infinite PSNR, and any mean of it too
+    names = [job.name, *draw.choice(splits[job.split], 2)]
+    piece, *others = (recolour(cut(images[name], recipe.seen, draw), draw) for name in names)
+    blur, sharp = expose_photo(piece, others, recipe, draw)
+    for path, image in zip(_paths(folder, job), (blur, sharp), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_png(path, image)
+
+
+def _paths(folder: Path, job: _Job) -> tuple[Path, Path]:
+    place = folder / job.split / job.name
+    return place / f"blur/{job.number:06d}.png", place / f"sharp/{job.number:06d}.png"
+
+
+def _begin(note: Path, made: dict[str, Any]) -> None:
+    """Write down what is made in the folder; refuse one that something else is made in."""
+    if note.is_file() and (before := yaml.safe_load(note.read_text(encoding="utf-8"))) != made:
+        differ = sorted(key for key in made if before.get(key) != made[key])
+        raise DataError(
+            f"{note.parent} was begun with other values of {', '.join(differ)}: remove it, or choose another"
+        )
+    note.write_text(yaml.safe_dump(made, sort_keys=False), encoding="utf-8")
+
+
+def _hash(folder: Path, jobs: list[_Job]) -> str:
+    digest = hashlib.sha256()
+    for job in jobs:
+        for path in _paths(folder, job):
+            digest.update(f"{path.relative_to(folder).as_posix()}\0".encode())
+            digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

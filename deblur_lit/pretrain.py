@@ -1,0 +1,185 @@
+"""The weights that come with the package, from photographs to a model card: `python -m deblur_lit.pretrain [STEP...]`.
+
+Every step goes on where it was interrupted, and does nothing where it is done.
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import yaml
+from omegaconf import DictConfig, OmegaConf
+from safetensors.torch import save_file
+
+from deblur_lit import model_card
+from deblur_lit.config import build, compose
+from deblur_lit.data import photo_pairs, photographs
+from deblur_lit.data.photo_exposure import PhotoRecipe
+from deblur_lit.model_card import RECIPE
+from deblur_lit.networks.blocks import DeblurNetwork
+from deblur_lit.networks.checkpoint import load_weights
+
+STEPS = ("photographs", "pairs", "train", "export", "card")
+CHECKPOINTS = ("best.ckpt", "last.ckpt")
+PHOTO = Path(__file__).with_name("weights") / "photo"  # the weights that come with the package
+LARGEST = 8_000_000  # bytes of the weights
+CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
+
+
+class Stage(NamedTuple):
+    """One training of the chain; it begins with the weights of the one before.
+
+    Attributes:
+        name: folder of its pairs and its run.
+        recipe: of the pairs.
+        pairs: number of pairs of each split.
+        overrides: what differs from `RECIPE`.
+    """
+
+    name: str
+    recipe: PhotoRecipe
+    pairs: dict[str, int]
+    overrides: tuple[str, ...] = ()
+
+
+# Short blur alone comes first: with all kinds at once a network leaves everything as it is for thousands of steps.
+EASY = PhotoRecipe(
+    side=192,
+    margin=16,
+    extent=(2.0, 12.0),
+    substeps=1,
+    dark_share=0.05,
+    noise_share=0.2,
+    jpeg_share=0.0,
+    sharp_share=0.0,
+)
+ALL = PhotoRecipe(
+    side=192,
+    margin=24,
+    extent=(2.0, 30.0),
+    linear_share=0.6,
+    foreground_share=0.2,
+    collage_share=0.2,
+    highlight_share=0.2,
+    dark_share=0.08,
+    noise_share=0.4,
+    noise=2.5e-5,
+    jpeg_share=0.15,
+    jpeg=(75, 98),
+)
+STAGES = (
+    Stage(
+        "begin",
+        EASY,
+        {"train": 4000, "val": 48, "test": 8},
+        (
+            "data.crop_size=64",
+            "data.batch_size=4",
+            "optimizer.lr=2.0e-3",
+            "scheduler.eta_min=2.0e-4",
+            "callbacks.ema.decay=0.99",
+            "trainer.max_epochs=2",
+        ),
+    ),
+    Stage("all", ALL, {"train": 4000, "val": 48, "test": 8}),
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the steps; a mistake is one line on stderr."""
+    options = _parser().parse_args(arguments)
+    try:
+        _run(options)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m deblur_lit.pretrain", description=__doc__)
+    parser.add_argument("steps", nargs="*", metavar="STEP", help=f"which of {', '.join(STEPS)}; all by default")
+    parser.add_argument("--folder", type=Path, default=Path("runs/pretrained"), help="of data and run (%(default)s)")
+    parser.add_argument("--to", type=Path, default=PHOTO, help="folder of the weights (%(default)s)")
+    parser.add_argument(
+        "--checkpoint",
+        choices=CHECKPOINTS,
+        default="best.ckpt",
+        help="of the run; last: of a run that is not finished (%(default)s)",
+    )
+    parser.add_argument("--frames", type=Path, help="real frames for the card, a folder in GoPro's layout with test/")
+    return parser
+
+
+def _run(options: argparse.Namespace) -> None:
+    if unknown := [step for step in options.steps if step not in STEPS]:
+        raise ValueError(f"{unknown[0]} is no step: there is {', '.join(STEPS)}")
+    steps = options.steps or STEPS
+    if {"photographs", "pairs"} & {*steps}:
+        listed = photographs.fetch(options.folder / "photographs")
+    for number, stage in enumerate(STAGES):
+        folder = options.folder / stage.name
+        if "pairs" in steps:
+            photo_pairs.build(folder / "pairs", listed, stage.recipe, stage.pairs, seed=0)
+        if "train" in steps:
+            train(stage, folder, options.folder / STAGES[number - 1].name / "run/best.ckpt" if number else None)
+    last = options.folder / STAGES[-1].name
+    if "export" in steps:
+        export(last / "run" / options.checkpoint, options.to)
+    if "card" in steps:
+        chain = [options.folder / stage.name for stage in STAGES]
+        model_card.write(options.to, last / "run" / options.checkpoint, chain, options.frames)
+
+
+def train(stage: Stage, folder: Path, start: Path | None) -> None:
+    """Train in a process of its own, on one core, from `last.ckpt` where there is one.
+
+    Raises:
+        ValueError: if the training fails or is interrupted; what it printed says why.
+    """
+    words = [*RECIPE, *stage.overrides, f"data.root={folder / 'pairs'}", f"hydra.run.dir={folder / 'run'}"]
+    words += [f"module.start={start}"] if start else []
+    done = subprocess.run(
+        [sys.executable, "-m", "deblur_lit.train", *words], env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
+    )
+    if done.returncode:
+        raise ValueError(f"the training in {folder / 'run'} is not finished; the same command goes on with it")
+
+
+def export(checkpoint: Path, folder: Path) -> None:
+    """Write the averaged weights of a checkpoint as float16, and the configuration of their network.
+
+    Raises:
+        FileNotFoundError: if the checkpoint is not there yet.
+        ValueError: if the weights are too large, or too large for float16.
+    """
+    config = compose("train", RECIPE).network
+    network: DeblurNetwork = build(config)
+    load_weights(network, checkpoint)
+    half = {name: value.half().contiguous() for name, value in network.state_dict().items()}
+    if broken := [name for name, value in half.items() if not bool(torch.isfinite(value).all())]:
+        raise ValueError(f"{checkpoint}: {broken[0]} does not fit float16; train on, or with weight decay")
+    folder.mkdir(parents=True, exist_ok=True)
+    part = folder / f".{WEIGHTS}.part"
+    save_file(half, part)
+    if (size := part.stat().st_size) > LARGEST:
+        part.unlink()
+        raise ValueError(f"{checkpoint}: {size} bytes as float16, more than {LARGEST}; choose a smaller network")
+    part.chmod(0o644)  # it is written for its owner alone
+    part.replace(folder / WEIGHTS)
+    (folder / CONFIG).write_text(_text_of(config), encoding="utf-8")
+    print(f"{folder}: {size} bytes of weights", flush=True)
+
+
+def _text_of(config: DictConfig) -> str:
+    plain = OmegaConf.to_container(config, resolve=True)
+    return yaml.safe_dump(plain, sort_keys=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
