@@ -62,6 +62,9 @@ class RunLogger(WandbLogger):
     def _start(self) -> Any:
         import wandb
 
+        os.environ.setdefault(
+            "WANDB_DISABLE_WEAVE", "1"
+        )  # which advertises itself where a library of its kind is loaded
         if os.environ.get("WANDB_MODE") == "disabled":
             return self._init("disabled", wandb.Settings())
         reason = _reason_to_stay_offline() if self._offline else why_unreachable(wandb.setup().settings.base_url)

@@ -10,6 +10,7 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # tests share the cores among processes
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")  # or its import asks for a newer version
+os.environ["HF_HUB_OFFLINE"] = "1"  # or Gradio's client looks its host up
 
 REPO = Path(__file__).resolve().parents[1]
 FLAGS = (

@@ -62,7 +62,8 @@ def test_a_word_like_no_other_is_answered_with_the_valid_ones() -> None:
     with pytest.raises(ValueError, match=r"there is no conf/trainer/xyzzy\.yaml; valid are cpu, ddp, "):
         compose("train", ["trainer=xyzzy"])
     with pytest.raises(
-        ValueError, match=r"there is no conf/experiment/null\.yaml; valid are mini, paper, paper_8gpu, smoke"
+        ValueError,
+        match=r"there is no conf/experiment/null\.yaml; valid are mini, paper, paper_8gpu, pretrained, smoke",
     ):
         compose("train", ["experiment=null"])
 

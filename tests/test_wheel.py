@@ -84,7 +84,7 @@ def test_the_wheel_holds_what_the_package_needs_and_no_more(wheel: Path) -> None
     assert scenes == {Path(name).name for name in names if name.startswith("deblur_lit/data/scenes/")}
     kinds = (".html", ".css", ".js")
     pages = {path.relative_to(REPO).as_posix() for path in (REPO / "deblur_lit").rglob("*") if path.suffix in kinds}
-    assert len(pages) == 13
+    assert len(pages) == 14
     assert pages == {name for name in names if name.endswith(kinds)}
     assert "deblur_lit/dashboard.yaml" in names
     sources = {path.relative_to(REPO).as_posix() for path in (REPO / "deblur_lit").rglob("*.py")}

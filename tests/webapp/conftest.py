@@ -22,7 +22,6 @@ from deblur_lit.networks.loading import load_network
 from deblur_lit.nodes import network_config
 from deblur_lit.pretrained import load_folder
 
-os.environ["HF_HUB_OFFLINE"] = "1"  # or the client looks its host up
 os.environ["GRADIO_HEARTBEAT_INTERVAL"] = "0.2"  # seconds: so soon a page that is left is noticed
 OVERRIDES = ["channels=4", "num_blocks=1"]
 

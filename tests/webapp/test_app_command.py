@@ -26,7 +26,7 @@ SLOW = {"torch", "gradio", "lightning", "kornia", "albumentations", "skimage", "
         (["--port", "http"], "'http' is no port"),
         (["--max-megapixels", "0"], "'0' megapixels"),
         (["--max-megapixels", "nan"], "'nan' megapixels"),
-        (["--max-size", "much"], "'much' is no size"),
+        (["--max-size", "much"], "'much' is no memory size"),
         (["--device", "tpu"], "tpu"),
     ],
 )
