@@ -18,7 +18,8 @@ help: ## list the targets
 .PHONY: setup
 setup: $(READY) ## create .venv and install everything (EXTRAS=dev,tb; TORCH=torch==2.13.0)
 
-$(READY): pyproject.toml Makefile
+# An installation holds a copy of the launcher, which Hydra finds by its place.
+$(READY): pyproject.toml Makefile $(wildcard deblur_lit/plugins/hydra_plugins/*/*.py)
 	@$(PYTHON) -c 'import sys; sys.exit("deblur_lit needs Python 3.11 or newer, this is " + sys.version.split()[0]) if sys.version_info < (3, 11) else None'
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "setup: Python has no venv module here. On Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -21,32 +21,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),  # Gradio leaves sockets to the collector
     pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Gradio 6.31 against pandas 3
 ]
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync"
-)
 MOST_BYTES = 300_000  # of the screenshot, which is part of the repository
 PICTURE = "motorcycle/000001"  # of mini's test split
 Make = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """One window with a profile of its own."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("Chromium is not installed; on Debian: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="pip install playwright drives Chromium")
-    with playwright.sync_playwright() as driver:
-        window = driver.chromium.launch_persistent_context(
-            tmp_path_factory.mktemp("profile"),
-            executable_path=chromium,
-            headless=True,
-            args=FLAGS.split(),
-            viewport={"width": 1000, "height": 800},
-        )
-        yield window
-        window.close()
 
 
 class Tab:
