@@ -26,6 +26,8 @@ class PhotoRecipe:
         frames: (fewest, most) frames of an exposure, odd: GoPro's M.
         extent: (shortest, longest) path during the exposure, uniform in its logarithm.
         substeps: poses that are averaged for each frame, odd: the shutter is open between frames too.
+        bend: how far a path is from a straight line at one speed. Much of it moves the sharp frame away from the middle
+            of the blur, by more than can be told from the blur.
         rotation: largest turn in degrees.
         zoom: largest relative change of scale.
         linear_share: share of pairs whose encoded values are averaged (GoPro's `blur`); others average light.
@@ -49,6 +51,7 @@ class PhotoRecipe:
     frames: tuple[int, int] = (7, 13)
     extent: tuple[float, float] = (2.0, 40.0)
     substeps: int = 3
+    bend: float = 0.15
     rotation: float = 1.5
     zoom: float = 0.008
     linear_share: float = 0.5
@@ -218,7 +221,7 @@ def _path(
     extent = float(np.exp(draw.uniform(*np.log(recipe.extent))))
     speed = extent / (poses - 1)
     camera = replace(Camera(margin=recipe.margin), rotation=recipe.rotation, zoom=recipe.zoom)
-    path = draw_path(poses, (speed, speed), camera, (recipe.seen, recipe.seen), generator)
+    path = draw_path(poses, (speed, speed), camera, (recipe.seen, recipe.seen), generator, recipe.bend)
     return path.double().numpy()
 
 

@@ -120,6 +120,7 @@ def draw_path(
     camera: Camera,
     size: tuple[int, int],
     generator: torch.Generator,
+    bend: float = 0.5,
 ) -> Tensor:
     """Draw a smooth camera path whose middle pose is the identity.
 
@@ -131,6 +132,7 @@ def draw_path(
         camera: gives rotation, zoom and margin.
         size: (height, width) of the photograph, in pixels.
         generator: source of the draws.
+        bend: size of the quadratic and of the cubic term against the linear one; 0 is a straight line at one speed.
 
     Returns:
         (frames, 4) float32: x and y translation in pixels, turn in degrees, natural logarithm of the scale.
@@ -142,7 +144,7 @@ def draw_path(
     middle = frames // 2
     time = (torch.arange(frames) - middle) / max(middle, 1)
     powers = torch.stack([time, time**2, time**3])
-    curves = (torch.randn(4, 3, generator=generator) * torch.tensor([1.0, 0.5, 0.5])) @ powers  # (4, frames)
+    curves = (torch.randn(4, 3, generator=generator) * torch.tensor([1.0, bend, bend])) @ powers  # (4, frames)
     shift, turn, scale = curves[:2], curves[2], curves[3]
     pace = shift.diff(dim=1).norm(dim=0).mean() if frames > 1 else torch.ones(())
     shift = shift * _draw(speed, generator) / pace
