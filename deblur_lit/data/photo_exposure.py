@@ -27,7 +27,7 @@ class PhotoRecipe:
         extent: (shortest, longest) path during the exposure, uniform in its logarithm.
         substeps: poses that are averaged for each frame, odd: the shutter is open between frames too.
         bend: how far a path is from a straight line at one speed. Much of it moves the sharp frame away from the middle
-            of the blur, by more than can be told from the blur.
+            of the blur.
         rotation: largest turn in degrees.
         zoom: largest relative change of scale.
         linear_share: share of pairs whose encoded values are averaged (GoPro's `blur`); others average light.
