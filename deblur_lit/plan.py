@@ -32,7 +32,6 @@ HARDWARE = {
         "accelerator",
         "devices",
         "num_nodes",
-        "meeting_seconds",
         "strategy",
         "recipe_devices",
         "keep_global_batch",

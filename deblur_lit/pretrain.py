@@ -23,12 +23,12 @@ from deblur_lit.data.photo_exposure import PhotoRecipe
 from deblur_lit.model_card import RECIPE
 from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.networks.checkpoint import load_weights
+from deblur_lit.pretrained import CONFIG, WEIGHTS
 
 STEPS = ("photographs", "pairs", "train", "export", "card")
 CHECKPOINTS = ("best.ckpt", "last.ckpt")
 PHOTO = Path(__file__).with_name("weights") / "photo"  # the weights that come with the package
 LARGEST = 8_000_000  # bytes of the weights
-CONFIG, WEIGHTS, CARD = "config.yaml", "model.safetensors", "README.md"
 
 
 class Stage(NamedTuple):

@@ -41,6 +41,7 @@ IGNORED = (
     "callbacks.progress*",
     "callbacks.plan*",
     "callbacks.curves*",
+    "trainer.meeting_seconds",
     "callbacks.images*",
     "callbacks.timer*",
     "callbacks.last.every_n_steps",
