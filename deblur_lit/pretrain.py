@@ -51,10 +51,14 @@ class Stage(NamedTuple):
 EASY = PhotoRecipe(
     side=192,
     margin=16,
-    extent=(2.0, 12.0),
+    extent=(2.0, 10.0),
     substeps=1,
-    dark_share=0.05,
-    noise_share=0.2,
+    linear_share=0.7,
+    foreground_share=0.1,
+    collage_share=0.15,
+    highlight_share=0.1,
+    dark_share=0.0,
+    noise_share=0.0,
     jpeg_share=0.0,
     sharp_share=0.0,
 )
@@ -143,7 +147,7 @@ def train(stage: Stage, folder: Path, start: Path | None) -> None:
         ValueError: if the training fails or is interrupted; what it printed says why.
     """
     words = [*RECIPE, *stage.overrides, f"data.root={folder / 'pairs'}", f"hydra.run.dir={folder / 'run'}"]
-    words += [f"module.start={start}"] if start else []
+    words += [f"+module.start={start}"] if start else []
     done = subprocess.run(
         [sys.executable, "-m", "deblur_lit.train", *words], env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False
     )

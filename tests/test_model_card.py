@@ -139,9 +139,9 @@ def test_each_training_of_the_chain_begins_with_the_weights_of_the_one_before(
 
     monkeypatch.setattr("subprocess.run", note)
     assert main(["train", "--folder", str(tmp_path)]) == 0
-    starts = [[word for word in words if word.startswith("module.start=")] for words in calls]
+    starts = [[word for word in words if word.startswith("+module.start=")] for words in calls]
     befores = [stage.name for stage in STAGES[:-1]]
-    assert starts == [[], *([f"module.start={tmp_path / name}/run/best.ckpt"] for name in befores)]
+    assert starts == [[], *([f"+module.start={tmp_path / name}/run/best.ckpt"] for name in befores)]
     for stage, words in zip(STAGES, calls, strict=True):
         assert compose("train", [word for word in words[3:] if not word.startswith("hydra.")]).data.root == str(
             tmp_path / stage.name / "pairs"

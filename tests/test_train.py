@@ -370,8 +370,8 @@ def test_training_begins_with_the_weights_of_a_checkpoint(tmp_path: Path) -> Non
     torch.manual_seed(1)
     first = build(compose("train", small).module)
     torch.save({"state_dict": first.state_dict()}, tmp_path / "first.ckpt")
-    second = build(compose("train", [*small, f"module.start={tmp_path / 'first.ckpt'}"]).module)
+    second = build(compose("train", [*small, f"+module.start={tmp_path / 'first.ckpt'}"]).module)
     for name, value in first.network.state_dict().items():
         assert torch.equal(second.network.state_dict()[name], value)
     with pytest.raises(ValueError, match="does not fit"):
-        build(compose("train", ["network.channels=8", f"module.start={tmp_path / 'first.ckpt'}"]).module)
+        build(compose("train", ["network.channels=8", f"+module.start={tmp_path / 'first.ckpt'}"]).module)

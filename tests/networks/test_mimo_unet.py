@@ -157,3 +157,16 @@ def test_blocks_can_differ_by_scale() -> None:
 def test_an_impossible_number_of_blocks_is_named(blocks: list[int] | int) -> None:
     with pytest.raises(ValueError, match="num_blocks"):
         MIMOUNet(channels=4, num_blocks=blocks)
+
+
+def test_an_initial_gain_begins_with_the_identity_and_still_learns_everywhere() -> None:
+    torch.manual_seed(0)
+    network = load_network("dffm_msrm", overrides=["channels=4", "num_blocks=1", "+init_gain=1.8"])
+    image = torch.rand(1, 3, 16, 16)
+    assert torch.equal(network(image).full, image)
+    for _ in range(2):  # the last convolutions first, then what is before them
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1)
+        optimizer.zero_grad()
+        sum((scale - 0.5).square().mean() for scale in network(image) if scale is not None).backward()  # type: ignore[union-attr]
+        optimizer.step()
+    assert not [name for name, value in network.named_parameters() if value.grad is None or not value.grad.any()]
