@@ -161,7 +161,7 @@ def test_an_impossible_number_of_blocks_is_named(blocks: list[int] | int) -> Non
 
 def test_an_initial_gain_begins_with_the_identity_and_still_learns_everywhere() -> None:
     torch.manual_seed(0)
-    network = load_network("dffm_msrm", overrides=["channels=4", "num_blocks=1", "+init_gain=1.8"])
+    network = load_network("dffm_msrm", overrides=["channels=16", "num_blocks=1", "+init_gain=1.8"])
     image = torch.rand(1, 3, 16, 16)
     assert torch.equal(network(image).full, image)
     for _ in range(2):  # the last convolutions first, then what is before them
