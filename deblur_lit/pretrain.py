@@ -47,15 +47,18 @@ class Stage(NamedTuple):
     overrides: tuple[str, ...] = ()
 
 
-# Short blur alone comes first: with all kinds at once a network leaves everything as it is for thousands of steps.
+# Short and straight blur of clean light comes first.
 EASY = PhotoRecipe(
     side=192,
     margin=16,
     extent=(2.0, 10.0),
     substeps=1,
+    bend=0.1,
+    rotation=0.5,
+    zoom=0.004,
     linear_share=0.7,
     foreground_share=0.1,
-    collage_share=0.15,
+    collage_share=0.1,
     highlight_share=0.1,
     dark_share=0.0,
     noise_share=0.0,
@@ -64,33 +67,24 @@ EASY = PhotoRecipe(
 )
 ALL = PhotoRecipe(
     side=192,
-    margin=24,
-    extent=(2.0, 30.0),
-    linear_share=0.6,
-    foreground_share=0.2,
-    collage_share=0.2,
-    highlight_share=0.2,
-    dark_share=0.08,
-    noise_share=0.4,
+    margin=20,
+    extent=(2.0, 24.0),
+    bend=0.15,
+    rotation=0.6,
+    zoom=0.005,
+    linear_share=0.7,
+    foreground_share=0.15,
+    collage_share=0.1,
+    highlight_share=0.15,
+    dark_share=0.05,
+    noise_share=0.25,
     noise=2.5e-5,
-    jpeg_share=0.15,
+    jpeg_share=0.1,
     jpeg=(75, 98),
 )
 STAGES = (
-    Stage(
-        "begin",
-        EASY,
-        {"train": 4000, "val": 48, "test": 8},
-        (
-            "data.crop_size=64",
-            "data.batch_size=4",
-            "optimizer.lr=2.0e-3",
-            "scheduler.eta_min=2.0e-4",
-            "callbacks.ema.decay=0.99",
-            "trainer.max_epochs=2",
-        ),
-    ),
-    Stage("all", ALL, {"train": 4000, "val": 48, "test": 8}),
+    Stage("begin", EASY, {"train": 4000, "val": 48, "test": 8}, ("scheduler.eta_min=5.0e-4", "trainer.max_epochs=3")),
+    Stage("all", ALL, {"train": 4000, "val": 48, "test": 8}, ("trainer.max_epochs=20",)),
 )
 
 

@@ -183,7 +183,7 @@ def test_a_resumed_run_goes_on_under_its_name_where_it_was_and_is_joined_by_sync
     command = [str(Path(sys.executable).parent / "wandb"), "sync", *folders]
     environment = {name: value for name, value in os.environ.items() if name != "WANDB_SERVICE"}  # ours, offline
     environment |= {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": KEY}
-    subprocess.run(command, check=True, env=environment, stdin=subprocess.DEVNULL, timeout=120)
+    subprocess.run(command, check=True, cwd=tmp_path, env=environment, stdin=subprocess.DEVNULL, timeout=120)
     [(run, lines)] = [(name, lines) for (name, kind), lines in server.lines.items() if "history" in kind]
     assert run == first.about["run_id"]
     assert {given["name"] for given in server.runs} == {run}

@@ -36,8 +36,9 @@ class OfflineRun:
         return found
 
 
-def read(*words: str | Path) -> str:
-    return subprocess.run([*READER, *map(str, words)], capture_output=True, text=True, check=True).stdout
+def read(folder: Path, *options: str) -> str:
+    command = [*READER, *options, folder.name]
+    return subprocess.run(command, cwd=folder.parent, capture_output=True, text=True, check=True).stdout
 
 
 def read_run(folder: Path) -> OfflineRun:
@@ -45,7 +46,7 @@ def read_run(folder: Path) -> OfflineRun:
     about = next(record["run"] for record in records if record["type"] == "run")
     metrics = [record["metric"] for record in records if record["type"] == "metric"]
     history = [record["history"]["item"] for record in records if record["type"] == "history"]
-    return OfflineRun(folder, about, metrics, history, json.loads(read("--summary", folder)))
+    return OfflineRun(folder, about, metrics, history, json.loads(read(folder, "--summary")))
 
 
 def offline_runs(run_dir: str | Path) -> list[OfflineRun]:

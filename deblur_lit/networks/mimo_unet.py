@@ -28,8 +28,8 @@ class MIMOUNet(DeblurNetwork):
         pyramid_mode: how the input is downscaled, "nearest" (published weights need it) or "bilinear".
         padding_mode: see `DeblurNetwork`.
         init_gain: factor on PyTorch's initial weights of the convolutions, which by themselves let features fade with
-            depth; the last ones then begin at zero, so that the untrained network returns its input. It learns in a
-            third of the steps with 1.8; 2.4 is too much. None changes nothing.
+            depth; the last ones then begin at zero, so that the untrained network returns its input. None changes
+            nothing.
 
     Raises:
         ValueError: for fewer than 2 channels, fewer than 1 block, another number of scales, or an unknown pyramid mode.
