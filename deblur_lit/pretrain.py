@@ -83,8 +83,8 @@ ALL = PhotoRecipe(
     jpeg=(75, 98),
 )
 STAGES = (
-    Stage("begin", EASY, {"train": 4000, "val": 48, "test": 8}, ("scheduler.eta_min=5.0e-4", "trainer.max_epochs=3")),
-    Stage("all", ALL, {"train": 4000, "val": 48, "test": 8}, ("trainer.max_epochs=20",)),
+    Stage("begin", EASY, {"train": 4000, "val": 48, "test": 8}, ("scheduler.eta_min=1.0e-3", "trainer.max_epochs=4")),
+    Stage("all", ALL, {"train": 4000, "val": 48, "test": 8}, ("optimizer.lr=3.0e-3",)),
 )
 
 

@@ -25,7 +25,7 @@ from deblur_lit.data.photographs import Photograph
 
 MANIFEST = "manifest.yaml"  # written last
 SMALLEST = 0.6  # scale of a piece against its photograph, where that is large enough
-LOOKS = 3  # places that are looked at for each piece; the one with most detail is taken
+LOOKS = 6  # places that are looked at for each piece; the one with most detail is taken
 EVEN = (0.4, 1.6)  # fewest and most pairs of a photograph against equal shares
 
 

@@ -250,6 +250,29 @@ class ImageNorm(nn.Module):
         return F.batch_norm(features, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
 
 
+class ChannelNorm(nn.Module):
+    """Normalise each pixel over its channels, then scale and shift: in plain operations, which every exporter knows.
+
+    Args:
+        channels: C of the features.
+        eps: what is added to the variance.
+
+    Source: Ba et al., arXiv:1607.06450; over the channels of a pixel: Chen et al., ECCV 2022, arXiv:2204.04676.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        centred = features - features.mean(dim=1, keepdim=True)
+        deviation = (centred.square().mean(dim=1, keepdim=True) + self.eps).sqrt()
+        return centred / deviation * self.weight[:, None, None] + self.bias[:, None, None]
+
+
 class Backbone(nn.Module):
     """Stages in a row, all of whose outputs are wanted.
 

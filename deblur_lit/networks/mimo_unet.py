@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deblur_lit.networks.blocks import BlockFactory, ChannelAttention, DeblurNetwork, Renaming, ResidualBlock, rename
+from deblur_lit.networks.blocks import BlockFactory, DeblurNetwork, Renaming, ResidualBlock, rename
 from deblur_lit.tensors import Pyramid
 
 SCALES = 3
@@ -27,9 +27,7 @@ class MIMOUNet(DeblurNetwork):
         fusion: gives the skip fusion for the widths (C, 2C, 4C); None keeps plain skips.
         pyramid_mode: how the input is downscaled, "nearest" (published weights need it) or "bilinear".
         padding_mode: see `DeblurNetwork`.
-        init_gain: factor on PyTorch's initial weights of the convolutions, which by themselves let features fade with
-            depth; the last ones then begin at zero, so that the untrained network returns its input. None changes
-            nothing.
+        identity: whether the last convolutions begin at zero, so that the untrained network returns its input.
 
     Raises:
         ValueError: for fewer than 2 channels, fewer than 1 block, another number of scales, or an unknown pyramid mode.
@@ -52,7 +50,7 @@ class MIMOUNet(DeblurNetwork):
         fusion: Callable[[Sequence[int]], nn.Module] | None = None,
         pyramid_mode: str = "nearest",
         padding_mode: str = "reflect",
-        init_gain: float | None = None,
+        identity: bool = False,
     ) -> None:
         super().__init__(padding_mode)
         blocks = [num_blocks] * SCALES if isinstance(num_blocks, int) else [*num_blocks]
@@ -83,18 +81,8 @@ class MIMOUNet(DeblurNetwork):
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 4, 2, 1) for fine, coarse in finer)
         self.merge = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine, _ in finer)
         self.leave = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in widths)
-        if init_gain is not None:
-            self._begin_as_identity(init_gain)
-
-    def _begin_as_identity(self, gain: float) -> None:
-        """Strengthen the initial weights before the last convolutions, and set these to zero."""
-        body = nn.ModuleList([self.enter, self.shallow, self.attend, self.encode, self.decode, self.merge])
-        gates = {part for module in body.modules() if isinstance(module, ChannelAttention) for part in module.modules()}
-        for module in body.modules():
-            if isinstance(module, nn.Conv2d) and module not in gates:
-                module.weight.data.mul_(gain)
-        for last in self.leave.children():
-            for parameter in last.parameters():
+        if identity:
+            for parameter in self.leave.parameters():
                 nn.init.zeros_(parameter)
 
     def restore(self, blur: Tensor) -> Pyramid:

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from deblur_lit.networks.blocks import ChannelAttention
+from deblur_lit.networks.blocks import ChannelAttention, ChannelNorm
 
 ACTIVATIONS = {"relu": nn.ReLU, "gelu": nn.GELU, "none": nn.Identity}
 
@@ -26,6 +26,8 @@ class MSRM(nn.Module):
         expansion: width of the four branches together, in units of C.
         activation: after each 3x3 convolution of a branch: "relu", "gelu" or "none".
         reduction: channel ratio inside the channel attention.
+        norm: whether the block normalises what it reads (`ChannelNorm`) and begins with keeping its input, as NAFNet's
+            do; not in the paper.
 
     Raises:
         ValueError: for an unknown activation, or an expansion or reduction below 1.
@@ -37,24 +39,30 @@ class MSRM(nn.Module):
         torch.Size([1, 8, 6, 5])
     """
 
-    def __init__(self, channels: int, expansion: int = 2, activation: str = "relu", reduction: int = 4) -> None:
+    def __init__(
+        self, channels: int, expansion: int = 2, activation: str = "relu", reduction: int = 4, norm: bool = False
+    ) -> None:
         super().__init__()
         if activation not in ACTIVATIONS:
             raise ValueError(f"activation must be one of {sorted(ACTIVATIONS)}, got {activation!r}")
         if expansion < 1 or reduction < 1:
             raise ValueError(f"expansion and reduction must be at least 1, got {expansion} and {reduction}")
         width = -(-expansion * channels // 4)
+        self.norm = ChannelNorm(channels) if norm else nn.Identity()
         self.depthwise = nn.Conv2d(channels, channels, 3, padding=1, groups=channels)
         self.pointwise = nn.Conv2d(channels, 4 * width, 1)
         self.branches = nn.ModuleList(
             nn.Sequential(nn.Conv2d(width, width, 3, padding=1), ACTIVATIONS[activation]()) for _ in range(4)
         )
         self.reduce = nn.Conv2d(4 * width, channels, 1)
+        if norm:
+            nn.init.zeros_(self.reduce.weight)
+            nn.init.zeros_(self.reduce.bias)  # type: ignore[arg-type]
         self.attention = ChannelAttention(channels, reduction)
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (B, C, H, W) to the same shape."""
-        groups = self.pointwise(self.depthwise(features)).chunk(4, dim=1)
+        groups = self.pointwise(self.depthwise(self.norm(features))).chunk(4, dim=1)
         scales: list[Tensor] = []
         for branch, group in zip(self.branches, groups, strict=True):
             scales.append(branch(group + scales[-1] if scales else group))

@@ -7,10 +7,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deblur_lit.networks.blocks import DeblurNetwork, GlobalPool, Renaming, rename
+from deblur_lit.networks.blocks import ChannelNorm, DeblurNetwork, GlobalPool, Renaming, rename
 from deblur_lit.tensors import Pyramid
 
-EPSILON = 1e-6  # added to the variance
 
 
 class NAFNet(DeblurNetwork):
@@ -114,21 +113,6 @@ class NAFBlock(nn.Module):
 def _gate(features: Tensor) -> Tensor:
     first, second = features.chunk(2, dim=1)
     return first * second
-
-
-class ChannelNorm(nn.Module):
-    """Normalise each pixel over its channels, then scale and shift: in plain operations, which every exporter knows."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-
-    def forward(self, features: Tensor) -> Tensor:
-        """Map (B, C, H, W) to the same shape."""
-        centred = features - features.mean(dim=1, keepdim=True)
-        deviation = (centred.square().mean(dim=1, keepdim=True) + EPSILON).sqrt()
-        return centred / deviation * self.weight[:, None, None] + self.bias[:, None, None]
 
 
 BLOCK = {

@@ -10,7 +10,8 @@ from torch.nn import functional as F
 from deblur_lit import load_network
 from deblur_lit.networks.blocks import GlobalPool
 from deblur_lit.networks.loading import count_macs, count_parameters, network_config
-from deblur_lit.networks.nafnet import ChannelNorm, NAFBlock, NAFNet
+from deblur_lit.networks.blocks import ChannelNorm
+from deblur_lit.networks.nafnet import NAFBlock, NAFNet
 
 NAMES = ["nafnet_width32", "nafnet_width64"]
 SMALL = ["channels=2", "encoder_blocks=[1,1]", "decoder_blocks=[1,1]"]

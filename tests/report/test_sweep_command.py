@@ -125,6 +125,24 @@ def test_a_page_that_follows_a_sweep_is_written_at_its_end(sweep: Sweep, pipe: t
     assert "1 job: 1 finished." in (sweep.root / "report.html").read_text()
 
 
+def test_jobs_that_end_behind_their_sweep_end_on_the_page_too(
+    sweep: Sweep, pipe: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep.plan({("dffm", 0): "new"})
+    os.close(pipe[1])
+    slept = []
+
+    def end(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 3:
+            sweep.finish("dffm", 0, 29.5)
+
+    monkeypatch.setattr("deblur_lit.report.sweep.watch.time.sleep", end)
+    follow(sweep.root, 60, pipe[0])
+    assert len(slept) == 3
+    assert "2 jobs: 2 finished." in (sweep.root / "report.html").read_text()
+
+
 def test_what_is_wrong_is_said_once_and_following_goes_on(
     sweep: Sweep, pipe: tuple[int, int], capsys: pytest.CaptureFixture[str]
 ) -> None:

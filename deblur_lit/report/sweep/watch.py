@@ -14,6 +14,7 @@ from deblur_lit.report.sweep.page import sweep_page
 from deblur_lit.report.sweep.scores import REFERENCE
 
 PAGE = "report.html"  # in the folder of runs
+ENDING = 5.0  # seconds in which the jobs of a sweep that was killed end behind it
 REST = 20.0  # times as long as a page took, the least time to the next one that nobody asked for
 
 
@@ -77,8 +78,9 @@ def states(jobs: Sequence[Job]) -> str:
 
 
 def follow(runs: Path, seconds: float, pipe: int) -> None:
-    """Write the page whenever a byte comes through a pipe or some time has passed, and once more when it closes.
+    """Write the page whenever a byte comes through a pipe or some time has passed, and when it closes.
 
+    Jobs that still run or wait then end a moment later: the page is written until they have, for `ENDING` at most.
     What is wrong is said in one line and once; the page is tried again.
 
     Args:
@@ -88,17 +90,22 @@ def follow(runs: Path, seconds: float, pipe: int) -> None:
         pipe: to read from. It closes when the sweep ends, however that happens.
     """
     said = ""
-    is_open, spent = True, 0.0
-    while is_open:
-        if select.select([pipe], [], [], max(seconds, REST * spent))[0]:
+    is_open, is_over, spent, last = True, False, 0.0, 0.0
+    while not is_over:
+        if not is_open:
+            time.sleep(ENDING / 20)
+        elif select.select([pipe], [], [], max(seconds, REST * spent))[0]:
             is_open = bool(os.read(pipe, 1 << 16))
+            last = time.monotonic() + ENDING
         started = time.process_time()
         try:
-            write_page(runs)
+            _, jobs = write_page(runs)
+            is_over = not is_open and (not is_live(jobs) or time.monotonic() > last)
         except (OSError, ValueError) as error:
             if (line := f"report: {error}; the sweep goes on") != said:
                 print(line, file=sys.stderr, flush=True)
                 said = line
+            is_over = not is_open
         spent = time.process_time() - started
 
 
