@@ -11,7 +11,6 @@ from deblur_lit.networks.blocks import ChannelNorm, DeblurNetwork, GlobalPool, R
 from deblur_lit.tensors import Pyramid
 
 
-
 class NAFNet(DeblurNetwork):
     """Nonlinear-activation-free network: encoder, middle and decoder at widths C to 16C, plus the image.
 

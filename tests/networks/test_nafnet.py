@@ -8,9 +8,8 @@ from goldens import open_golden
 from torch.nn import functional as F
 
 from deblur_lit import load_network
-from deblur_lit.networks.blocks import GlobalPool
+from deblur_lit.networks.blocks import ChannelNorm, GlobalPool
 from deblur_lit.networks.loading import count_macs, count_parameters, network_config
-from deblur_lit.networks.blocks import ChannelNorm
 from deblur_lit.networks.nafnet import NAFBlock, NAFNet
 
 NAMES = ["nafnet_width32", "nafnet_width64"]
