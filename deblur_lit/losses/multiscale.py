@@ -23,7 +23,8 @@ class MultiScaleLoss(nn.Module):
         terms: name -> function of (restored, sharp), both (B, 3, H, W), that returns a scalar. A term that
             is a module (a perceptual loss, say) moves between devices with this one.
         weights: name -> weight, the same names.
-        scales: how many scales count, from full size. With 1 only what is looked at is trained.
+        scales: how many scales count, from full size. Fewer leave the last convolutions of the others untrained, which
+            `strategy=ddp` must be told (`ddp_find_unused_parameters_true`).
 
     Raises:
         ValueError: if a term has no weight or a weight has no term, or `scales` is not 1, 2 or 3.
