@@ -67,24 +67,24 @@ EASY = PhotoRecipe(
 )
 ALL = PhotoRecipe(
     side=192,
-    margin=20,
-    extent=(2.0, 24.0),
-    bend=0.15,
-    rotation=0.6,
-    zoom=0.005,
+    margin=18,
+    extent=(2.0, 14.0),
+    bend=0.1,
+    rotation=0.5,
+    zoom=0.004,
     linear_share=0.7,
-    foreground_share=0.15,
+    foreground_share=0.1,
     collage_share=0.1,
-    highlight_share=0.15,
-    dark_share=0.05,
-    noise_share=0.25,
-    noise=2.5e-5,
-    jpeg_share=0.1,
-    jpeg=(75, 98),
+    highlight_share=0.1,
+    dark_share=0.03,
+    noise_share=0.15,
+    noise=1.0e-5,
+    jpeg_share=0.05,
+    jpeg=(85, 98),
 )
 STAGES = (
     Stage("begin", EASY, {"train": 4000, "val": 48, "test": 8}, ("scheduler.eta_min=1.0e-3", "trainer.max_epochs=4")),
-    Stage("all", ALL, {"train": 4000, "val": 48, "test": 8}, ("optimizer.lr=3.0e-3",)),
+    Stage("all", ALL, {"train": 4000, "val": 48, "test": 8}, ("optimizer.lr=2.0e-3", "trainer.max_epochs=8")),
 )
 
 
