@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,22 +66,17 @@ EASY = PhotoRecipe(
     jpeg_share=0.0,
     sharp_share=0.0,
 )
-ALL = PhotoRecipe(
-    side=192,
+ALL = replace(
+    EASY,
     margin=18,
     extent=(2.0, 14.0),
-    bend=0.1,
-    rotation=0.5,
-    zoom=0.004,
-    linear_share=0.7,
-    foreground_share=0.1,
-    collage_share=0.1,
-    highlight_share=0.1,
+    substeps=3,
     dark_share=0.03,
     noise_share=0.15,
     noise=1.0e-5,
     jpeg_share=0.05,
     jpeg=(85, 98),
+    sharp_share=0.1,
 )
 STAGES = (
     Stage("begin", EASY, {"train": 4000, "val": 48, "test": 8}, ("scheduler.eta_min=1.0e-3", "trainer.max_epochs=4")),
