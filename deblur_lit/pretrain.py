@@ -68,19 +68,19 @@ EASY = PhotoRecipe(
 )
 ALL = replace(
     EASY,
-    margin=18,
-    extent=(2.0, 14.0),
+    margin=20,
+    extent=(2.0, 18.0),
     substeps=3,
     dark_share=0.03,
     noise_share=0.15,
     noise=1.0e-5,
     jpeg_share=0.05,
     jpeg=(85, 98),
-    sharp_share=0.1,
+    sharp_share=0.12,
 )
 STAGES = (
-    Stage("begin", EASY, {"train": 4000, "val": 48, "test": 8}, ("scheduler.eta_min=1.0e-3", "trainer.max_epochs=4")),
-    Stage("all", ALL, {"train": 4000, "val": 48, "test": 8}, ("optimizer.lr=2.0e-3", "trainer.max_epochs=8")),
+    Stage("begin", EASY, {"train": 4000, "val": 48, "test": 8}, ("scheduler.eta_min=2.0e-3", "trainer.max_epochs=6")),
+    Stage("all", ALL, {"train": 6000, "val": 48, "test": 8}, ("optimizer.lr=3.0e-3",)),
 )
 
 

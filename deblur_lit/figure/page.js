@@ -65,7 +65,7 @@
   }
 
   function followAddress() {
-    goTo(decodeURIComponent(location.hash.slice(1)));
+    goTo(decodeURIComponent(location.hash.slice(1)) || withPictures[0]);  // an address without an image: the first
   }
 
   function showCases() {

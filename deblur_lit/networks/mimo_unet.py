@@ -27,7 +27,9 @@ class MIMOUNet(DeblurNetwork):
         fusion: gives the skip fusion for the widths (C, 2C, 4C); None keeps plain skips.
         pyramid_mode: how the input is downscaled, "nearest" (published weights need it) or "bilinear".
         padding_mode: see `DeblurNetwork`.
-        identity: whether the last convolutions begin at zero, so that the untrained network returns its input.
+        identity: whether the untrained network returns its input. The last convolutions begin at zero, and between the
+            blocks features pass without ReLU and are first added to their skips, as in NAFNet: a ReLU there can go out
+            for good, and with it the network. For blocks that normalise what they read; not in the paper.
 
     Raises:
         ValueError: for fewer than 2 channels, fewer than 1 block, another number of scales, or an unknown pyramid mode.
@@ -81,9 +83,13 @@ class MIMOUNet(DeblurNetwork):
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 4, 2, 1) for fine, coarse in finer)
         self.merge = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine, _ in finer)
         self.leave = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in widths)
+        self.activate = nn.Identity() if identity else nn.ReLU()
         if identity:
             for parameter in self.leave.parameters():
                 nn.init.zeros_(parameter)
+            for merge, width in zip(self.merge, widths, strict=False):
+                nn.init.zeros_(merge.bias)
+                merge.weight.data.copy_(torch.eye(width).repeat(1, 2)[..., None, None])
 
     def restore(self, blur: Tensor) -> Pyramid:
         """Restore (B, 3, H, W) whose sides are multiples of 4; see `forward`."""
@@ -97,8 +103,8 @@ class MIMOUNet(DeblurNetwork):
         features = encoded[-1]
         for scale in reversed(range(SCALES)):
             if scale < SCALES - 1:
-                features = F.relu(self.up[scale](features))
-                features = F.relu(self.merge[scale](torch.cat([features, skips[scale]], dim=1)))
+                features = self.activate(self.up[scale](features))
+                features = self.activate(self.merge[scale](torch.cat([features, skips[scale]], dim=1)))
             features = self.decode[scale](features)
             outputs.append(self.leave[scale](features) + inputs[scale])
         return Pyramid(*reversed(outputs))
@@ -111,7 +117,7 @@ class MIMOUNet(DeblurNetwork):
     def _encode(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         encoded: list[Tensor] = []
         for scale, image in enumerate(inputs):
-            features = F.relu(self.enter[scale](encoded[-1] if encoded else image))
+            features = self.activate(self.enter[scale](encoded[-1] if encoded else image))
             if scale:
                 features = self.attend[scale - 1](features, self.shallow[scale - 1](image))
             encoded.append(self.encode[scale](features))
