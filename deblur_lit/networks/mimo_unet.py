@@ -81,15 +81,16 @@ class MIMOUNet(DeblurNetwork):
         self.fusion = fusion(widths) if fusion else None
         self.decode = stages()
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 4, 2, 1) for fine, coarse in finer)
-        self.merge = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine, _ in finer)
+        merges = [nn.Conv2d(2 * fine, fine, 1) for fine, _ in finer]
+        self.merge = nn.ModuleList(merges)
         self.leave = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in widths)
         self.activate = nn.Identity() if identity else nn.ReLU()
         if identity:
             for parameter in self.leave.parameters():
                 nn.init.zeros_(parameter)
-            for merge, width in zip(self.merge, widths, strict=False):
-                nn.init.zeros_(merge.bias)
-                merge.weight.data.copy_(torch.eye(width).repeat(1, 2)[..., None, None])
+            for merge in merges:
+                nn.init.zeros_(merge.bias)  # type: ignore[arg-type]
+                merge.weight.data.copy_(torch.eye(merge.out_channels).repeat(1, 2)[..., None, None])
 
     def restore(self, blur: Tensor) -> Pyramid:
         """Restore (B, 3, H, W) whose sides are multiples of 4; see `forward`."""

@@ -181,3 +181,13 @@ def test_a_network_that_begins_as_the_identity_still_learns_everywhere() -> None
         optimizer.step()
     still = {name for name, value in network.named_parameters() if value.grad is None or not value.grad.any()}
     assert not {name for name in still if "gate" not in name}  # of a gate's few ReLUs none may be open yet
+
+
+def test_a_network_that_begins_as_the_identity_cannot_go_out() -> None:
+    network = MIMOUNet(channels=4, num_blocks=1, identity=True)
+    with torch.no_grad():
+        network.leave[0].weight.fill_(0.1)
+        for merge in network.merge:
+            merge.bias.fill_(-100.0)  # a ReLU behind it would be shut
+    network(torch.rand(1, 3, 16, 16)).full.square().mean().backward()
+    assert all(enter.weight.grad.any() for enter in network.enter)
