@@ -68,8 +68,8 @@ EASY = PhotoRecipe(
 )
 ALL = replace(
     EASY,
-    margin=20,
-    extent=(2.0, 18.0),
+    margin=32,
+    extent=(2.0, 32.0),
     substeps=3,
     dark_share=0.03,
     noise_share=0.15,
@@ -80,7 +80,12 @@ ALL = replace(
 )
 STAGES = (
     Stage("begin", EASY, {"train": 4000, "val": 48, "test": 8}, ("scheduler.eta_min=2.0e-3", "trainer.max_epochs=6")),
-    Stage("all", ALL, {"train": 6000, "val": 48, "test": 8}, ("optimizer.lr=3.0e-3",)),
+    Stage(
+        "all",
+        ALL,
+        {"train": 4000, "val": 48, "test": 8},
+        ("optimizer.lr=3.0e-3", "data.crop_size=128", "data.batch_size=3"),
+    ),
 )
 
 
