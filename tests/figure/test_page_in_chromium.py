@@ -117,6 +117,8 @@ def test_on_each_side_of_the_divider_are_the_pixels_of_its_picture(tab: Any, roo
     tab.select_option("#right", "Blurred")
     plain = ".tag, .line { display: none } .window { position: fixed; top: 0; left: 0; border-radius: 0 }"
     tab.add_style_tag(content=plain)
+    for side in ("#over", "#under"):
+        tab.locator(side).evaluate("image => image.decode()")
     tab.locator("#stage").screenshot(path=tmp_path / "stage.png")
     shown = read(tmp_path / "stage.png")[..., :3]
     blur, sharp = (image.repeat(4, axis=0).repeat(4, axis=1) for image in pair(root, FRAMES[1]))

@@ -150,6 +150,9 @@ def test_any_two_pictures_are_compared_pixel_by_pixel(open_page: Callable[[], An
     tab.select_option("#on0-left", "row dffm")
     tab.select_option("#on0-right", "sharp")
     tab.add_style_tag(content=".tag, .line { display: none } .stage { border-radius: 0 }")
+    tab.locator(".pair .stage").evaluate(
+        "stage => Promise.all([...stage.querySelectorAll('img')].map((one) => one.decode()))"
+    )
     tab.locator(".pair .stage").screenshot(path=tmp_path / "stage.png")
     shown = np.asarray(Image.open(tmp_path / "stage.png").convert("RGB"))
     half = shown.shape[1] // 2
