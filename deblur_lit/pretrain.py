@@ -30,6 +30,7 @@ STEPS = ("photographs", "pairs", "train", "export", "card")
 CHECKPOINTS = ("best.ckpt", "last.ckpt")
 PHOTO = Path(__file__).with_name("weights") / "photo"  # the weights that come with the package
 LARGEST = 8_000_000  # bytes of the weights
+PAIRS = {"train": 4000, "val": 48, "test": 8}  # of each stage
 
 
 class Stage(NamedTuple):
@@ -38,14 +39,12 @@ class Stage(NamedTuple):
     Attributes:
         name: folder of its pairs and its run.
         recipe: of the pairs.
-        pairs: number of pairs of each split.
         overrides: what differs from `RECIPE`.
     """
 
     name: str
     recipe: PhotoRecipe
-    pairs: dict[str, int]
-    overrides: tuple[str, ...] = ()
+    overrides: tuple[str, ...]
 
 
 # Short and straight blur of clean light comes first.
@@ -80,20 +79,11 @@ FAR = replace(
 )
 # Sharp pairs last: a network that does not see blur yet learns from them to keep everything.
 ALL = replace(FAR, sharp_share=0.1)
+LARGE_CROPS = ("data.crop_size=128", "data.batch_size=3")  # crops that show more of a large blur
 STAGES = (
-    Stage("begin", EASY, {"train": 4000, "val": 48, "test": 8}, ("scheduler.eta_min=2.0e-3", "trainer.max_epochs=6")),
-    Stage(
-        "far",
-        FAR,
-        {"train": 4000, "val": 48, "test": 8},
-        ("optimizer.lr=3.0e-3", "scheduler.eta_min=1.0e-3", "data.crop_size=128", "data.batch_size=3"),
-    ),
-    Stage(
-        "all",
-        ALL,
-        {"train": 4000, "val": 48, "test": 8},
-        ("optimizer.lr=1.0e-3", "data.crop_size=128", "data.batch_size=3", "trainer.max_epochs=3"),
-    ),
+    Stage("begin", EASY, ("scheduler.eta_min=2.0e-3", "trainer.max_epochs=6")),
+    Stage("far", FAR, ("optimizer.lr=3.0e-3", "scheduler.eta_min=1.0e-3", *LARGE_CROPS)),
+    Stage("all", ALL, ("optimizer.lr=1.0e-3", *LARGE_CROPS, "trainer.max_epochs=3")),
 )
 
 
@@ -132,7 +122,7 @@ def _run(options: argparse.Namespace) -> None:
     for number, stage in enumerate(STAGES):
         folder = options.folder / stage.name
         if "pairs" in steps:
-            photo_pairs.build(folder / "pairs", listed, stage.recipe, stage.pairs, seed=0)
+            photo_pairs.build(folder / "pairs", listed, stage.recipe, PAIRS, seed=0)
         if "train" in steps:
             train(stage, folder, options.folder / STAGES[number - 1].name / "run/best.ckpt" if number else None)
     last = options.folder / STAGES[-1].name

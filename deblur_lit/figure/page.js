@@ -58,14 +58,9 @@
     moveDivider();
   }
 
-  function goTo(name) {
-    if (!Object.hasOwn(data.pictures, name)) return;
-    byId("image").value = name;
-    showPictures();
-  }
-
   function followAddress() {
-    goTo(decodeURIComponent(location.hash.slice(1)) || withPictures[0]);  // an address without an image: the first
+    const name = decodeURIComponent(location.hash.slice(1)) || withPictures[0];  // an address without an image: the first
+    if (Object.hasOwn(data.pictures, name)) byId("image").value = name;
   }
 
   function showCases() {
@@ -176,8 +171,8 @@
   byId("image").addEventListener("change", () => { location.hash = encodeURIComponent(byId("image").value); });
   byId("size").addEventListener("change", resize);
   byId("under").addEventListener("load", resize);
-  window.addEventListener("hashchange", followAddress);
+  window.addEventListener("hashchange", () => { followAddress(); showPictures(); });
+  followAddress();
   showCases();
   showTable();
-  followAddress();
 })();
