@@ -21,7 +21,7 @@ from deblur_lit.networks.checkpoint import load_weights
 from deblur_lit.networks.loading import count_parameters
 from deblur_lit.restore import Restorer
 
-RECIPE = ("ablation=dffm_msrm", "experiment=pretrained", "+network.block.norm=true")  # of the package's weights
+RECIPE = ("experiment=pretrained",)  # of the package's weights
 LEVELS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 192, 255)  # of flat patches
 FLAT_SIDE = 64  # pixels
 PHOTO_SIZE = (720, 1280)  # height and width of the frame whose time is measured
@@ -235,9 +235,10 @@ def _training(config: Any, facts: dict[str, Any]) -> str:
     state = "" if facts["finished"] else f", not finished at step {facts['steps']}"
     return (
         f"{facts['steps']} steps in {facts['hours']:.2f} hours{state}; weights of step {facts['chosen']}, which"
-        f" validated best. ablation=dffm_msrm, channels={network.channels}, num_blocks={list(network.num_blocks)};"
+        f" validated best. network=photo, channels={network.channels}, blocks {list(network.encoder_blocks)},"
+        f" {network.middle_blocks} and {list(network.decoder_blocks)};"
         f" {config.data.batch_size} crops of {config.data.crop_size} pixels a step, flips and quarter turns; loss"
-        f" {terms}, over three scales; Adam {list(optimizer.betas)}, learning rate {optimizer.lr} after a warm-up,"
+        f" {terms}; Adam {list(optimizer.betas)}, learning rate {optimizer.lr} after a warm-up,"
         f" cosine to {config.scheduler.eta_min}; gradients clipped at {config.trainer.gradient_clip_val};"
         f" {config.trainer.precision}; averaged weights (EMA); seed {config.seed}; commit {facts['commit']}."
     )

@@ -17,7 +17,7 @@ from deblur_lit.networks.checkpoint import load_weights, read_weights
 from deblur_lit.pretrain import STAGES, export, main, train
 from deblur_lit.runs import save_config
 
-SMALL = ["network.channels=4", "network.num_blocks=[1,1,1]"]
+SMALL = ["network.channels=4", "network.encoder_blocks=[1,1,1]"]
 
 
 @pytest.fixture
@@ -46,7 +46,7 @@ def picture_folder(folder: Path) -> None:
 def test_exported_weights_are_those_of_the_best_checkpoint_as_float16(run: Path, tmp_path: Path) -> None:
     export(run / "best.ckpt", tmp_path / "weights")
     node = yaml.safe_load((tmp_path / "weights" / "config.yaml").read_text(encoding="utf-8"))
-    assert (node["channels"], node["num_blocks"], node["block"]["_partial_"]) == (4, [1, 1, 1], True)
+    assert (node["channels"], node["encoder_blocks"], node["block"]["_partial_"]) == (4, [1, 1, 1], True)
     network = build(node)
     load_weights(network, tmp_path / "weights" / "model.safetensors")
     stored = read_weights(tmp_path / "weights" / "model.safetensors")

@@ -23,11 +23,9 @@ class MultiScaleLoss(nn.Module):
         terms: name -> function of (restored, sharp), both (B, 3, H, W), that returns a scalar. A term that
             is a module (a perceptual loss, say) moves between devices with this one.
         weights: name -> weight, the same names.
-        scales: how many scales count, from full size. Fewer leave the last convolutions of the others untrained, which
-            `strategy=ddp` must be told (`ddp_find_unused_parameters_true`).
 
     Raises:
-        ValueError: if a term has no weight or a weight has no term, or `scales` is not 1, 2 or 3.
+        ValueError: if a term has no weight or a weight has no term.
 
     Source: Wan et al., Infrared 44(4), 2023, Eq. 4-6, after Cho et al., ICCV 2021, arXiv:2108.05054.
 
@@ -39,17 +37,14 @@ class MultiScaleLoss(nn.Module):
         {'content': tensor(1.5000)}
     """
 
-    def __init__(self, terms: Mapping[str, Term], weights: Mapping[str, float], scales: int = 3) -> None:
+    def __init__(self, terms: Mapping[str, Term], weights: Mapping[str, float]) -> None:
         super().__init__()
-        if scales not in (1, 2, 3):
-            raise ValueError(f"scales must be 1, 2 or 3, got {scales}")
         if alone := sorted(set(terms) - set(weights)):
             raise ValueError(f"terms without a weight: {', '.join(alone)}; weights has: {', '.join(weights)}")
         if alone := sorted(set(weights) - set(terms)):
             raise ValueError(f"weights without a term: {', '.join(alone)}; terms has: {', '.join(terms)}")
         self.terms = dict(terms)
         self.weights = dict(weights)
-        self.scales = scales
         self.term_modules = nn.ModuleDict({k: term for k, term in terms.items() if isinstance(term, nn.Module)})
 
     def forward(self, restored: Pyramid, sharp: Tensor) -> dict[str, Tensor]:
@@ -67,7 +62,7 @@ class MultiScaleLoss(nn.Module):
         """
         if restored.full.shape != sharp.shape:  # or a resized target would hide it
             raise ValueError(f"restored.full is {tuple(restored.full.shape)}, sharp is {tuple(sharp.shape)}")
-        pairs = [(image, resize(sharp, image.shape[-2:])) for image in restored[: self.scales] if image is not None]
+        pairs = [(image, resize(sharp, image.shape[-2:])) for image in restored if image is not None]
         return {
             name: self.weights[name] * torch.stack([term(*pair) for pair in pairs]).sum()
             for name, term in self.terms.items()

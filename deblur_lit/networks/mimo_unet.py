@@ -22,17 +22,14 @@ class MIMOUNet(DeblurNetwork):
 
     Args:
         channels: C, the width at full size.
-        num_blocks: N, blocks per encoder and per decoder module; or one number for each scale, finest first.
+        num_blocks: N, blocks per encoder and per decoder module.
         block: gives a block for a number of channels; None is the residual block.
         fusion: gives the skip fusion for the widths (C, 2C, 4C); None keeps plain skips.
         pyramid_mode: how the input is downscaled, "nearest" (published weights need it) or "bilinear".
         padding_mode: see `DeblurNetwork`.
-        identity: whether the untrained network returns its input. The last convolutions begin at zero, and between the
-            blocks features pass without ReLU and are first added to their skips, as in NAFNet: a ReLU there can go out
-            for good, and with it the network. For blocks that normalise what they read; not in the paper.
 
     Raises:
-        ValueError: for fewer than 2 channels, fewer than 1 block, another number of scales, or an unknown pyramid mode.
+        ValueError: for fewer than 2 channels, fewer than 1 block, or an unknown pyramid mode.
 
     Source: Cho et al., ICCV 2021, arXiv:2108.05054; with slots as in Wan et al., Infrared 44(4), 2023.
 
@@ -47,19 +44,15 @@ class MIMOUNet(DeblurNetwork):
     def __init__(
         self,
         channels: int = 32,
-        num_blocks: int | Sequence[int] = 8,
+        num_blocks: int = 8,
         block: BlockFactory | None = None,
         fusion: Callable[[Sequence[int]], nn.Module] | None = None,
         pyramid_mode: str = "nearest",
         padding_mode: str = "reflect",
-        identity: bool = False,
     ) -> None:
         super().__init__(padding_mode)
-        blocks = [num_blocks] * SCALES if isinstance(num_blocks, int) else [*num_blocks]
-        if channels < 2 or min(blocks, default=0) < 1:
+        if channels < 2 or num_blocks < 1:
             raise ValueError(f"need channels >= 2 and num_blocks >= 1, got {channels} and {num_blocks}")
-        if len(blocks) != SCALES:
-            raise ValueError(f"num_blocks={blocks}: one number for all scales, or one for each of the {SCALES}")
         if pyramid_mode not in ("nearest", "bilinear"):
             raise ValueError(f"pyramid_mode must be 'nearest' or 'bilinear', got {pyramid_mode!r}")
         self.pyramid_mode = pyramid_mode
@@ -68,10 +61,7 @@ class MIMOUNet(DeblurNetwork):
 
         def stages() -> nn.ModuleList:
             make = block or ResidualBlock
-            return nn.ModuleList(
-                nn.Sequential(*(make(width) for _ in range(number)))
-                for number, width in zip(blocks, widths, strict=True)
-            )
+            return nn.ModuleList(nn.Sequential(*(make(width) for _ in range(num_blocks))) for width in widths)
 
         self.enter = nn.ModuleList([nn.Conv2d(3, channels, 3, padding=1)])
         self.enter.extend(nn.Conv2d(fine, coarse, 3, stride=2, padding=1) for fine, coarse in finer)
@@ -81,16 +71,8 @@ class MIMOUNet(DeblurNetwork):
         self.fusion = fusion(widths) if fusion else None
         self.decode = stages()
         self.up = nn.ModuleList(nn.ConvTranspose2d(coarse, fine, 4, 2, 1) for fine, coarse in finer)
-        merges = [nn.Conv2d(2 * fine, fine, 1) for fine, _ in finer]
-        self.merge = nn.ModuleList(merges)
+        self.merge = nn.ModuleList(nn.Conv2d(2 * fine, fine, 1) for fine, _ in finer)
         self.leave = nn.ModuleList(nn.Conv2d(width, 3, 3, padding=1) for width in widths)
-        self.activate = nn.Identity() if identity else nn.ReLU()
-        if identity:
-            for parameter in self.leave.parameters():
-                nn.init.zeros_(parameter)
-            for merge in merges:
-                nn.init.zeros_(merge.bias)  # type: ignore[arg-type]
-                merge.weight.data.copy_(torch.eye(merge.out_channels).repeat(1, 2)[..., None, None])
 
     def restore(self, blur: Tensor) -> Pyramid:
         """Restore (B, 3, H, W) whose sides are multiples of 4; see `forward`."""
@@ -104,8 +86,8 @@ class MIMOUNet(DeblurNetwork):
         features = encoded[-1]
         for scale in reversed(range(SCALES)):
             if scale < SCALES - 1:
-                features = self.activate(self.up[scale](features))
-                features = self.activate(self.merge[scale](torch.cat([features, skips[scale]], dim=1)))
+                features = F.relu(self.up[scale](features))
+                features = F.relu(self.merge[scale](torch.cat([features, skips[scale]], dim=1)))
             features = self.decode[scale](features)
             outputs.append(self.leave[scale](features) + inputs[scale])
         return Pyramid(*reversed(outputs))
@@ -118,7 +100,7 @@ class MIMOUNet(DeblurNetwork):
     def _encode(self, inputs: Sequence[Tensor]) -> list[Tensor]:
         encoded: list[Tensor] = []
         for scale, image in enumerate(inputs):
-            features = self.activate(self.enter[scale](encoded[-1] if encoded else image))
+            features = F.relu(self.enter[scale](encoded[-1] if encoded else image))
             if scale:
                 features = self.attend[scale - 1](features, self.shallow[scale - 1](image))
             encoded.append(self.encode[scale](features))

@@ -1,13 +1,13 @@
-"""NAFNet: a U-Net of blocks without activation functions, gated by products."""
+"""NAFNet: a U-Net of blocks without activation functions, with slots for the block and the skip fusion."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from deblur_lit.networks.blocks import ChannelNorm, DeblurNetwork, GlobalPool, Renaming, rename
+from deblur_lit.networks.blocks import BlockFactory, ChannelNorm, DeblurNetwork, GlobalPool, Renaming, rename
 from deblur_lit.tensors import Pyramid
 
 
@@ -19,6 +19,9 @@ class NAFNet(DeblurNetwork):
         encoder_blocks: number of blocks per encoder stage, from full size.
         middle_blocks: at the smallest size.
         decoder_blocks: number of blocks per decoder stage, from the smallest.
+        block: gives a block for a number of channels; None is NAFNet's own. It should begin with keeping its input.
+        fusion: gives the skip fusion for the widths (C, 2C, ...) of all stages and of the middle, whose features it
+            fuses; None keeps plain skips. Either way a skip is added to what comes from below.
         padding_mode: see `DeblurNetwork`; the authors' code pads by "constant".
 
     Raises:
@@ -37,6 +40,8 @@ class NAFNet(DeblurNetwork):
         encoder_blocks: Sequence[int] = (1, 1, 1, 28),
         middle_blocks: int = 1,
         decoder_blocks: Sequence[int] = (1, 1, 1, 1),
+        block: BlockFactory | None = None,
+        fusion: Callable[[Sequence[int]], nn.Module] | None = None,
         padding_mode: str = "reflect",
     ) -> None:
         super().__init__(padding_mode)
@@ -48,12 +53,18 @@ class NAFNet(DeblurNetwork):
             )
         self.multiple = self.minimum = 2 ** len(encoder_blocks)
         widths = [channels * 2**stage for stage in range(len(encoder_blocks) + 1)]
+
+        def stage(width: int, number: int) -> nn.Sequential:
+            make = block or NAFBlock
+            return nn.Sequential(*(make(width) for _ in range(number)))
+
         self.enter = nn.Conv2d(3, channels, 3, padding=1)
-        self.encode = nn.ModuleList(_stage(*pair) for pair in zip(widths, encoder_blocks, strict=False))
+        self.encode = nn.ModuleList(stage(*pair) for pair in zip(widths, encoder_blocks, strict=False))
         self.down = nn.ModuleList(nn.Conv2d(width, 2 * width, 2, stride=2) for width in widths[:-1])
-        self.middle = _stage(widths[-1], middle_blocks)
+        self.middle = stage(widths[-1], middle_blocks)
+        self.fusion = fusion(widths) if fusion else None
         self.up = nn.ModuleList(nn.Conv2d(width, 2 * width, 1, bias=False) for width in reversed(widths[1:]))
-        self.decode = nn.ModuleList(_stage(*pair) for pair in zip(reversed(widths[:-1]), decoder_blocks, strict=True))
+        self.decode = nn.ModuleList(stage(*pair) for pair in zip(reversed(widths[:-1]), decoder_blocks, strict=True))
         self.leave = nn.Conv2d(channels, 3, 3, padding=1)
 
     def restore(self, blur: Tensor) -> Pyramid:
@@ -64,6 +75,8 @@ class NAFNet(DeblurNetwork):
             skips.append(encode(features))
             features = down(skips[-1])
         features = self.middle(features)
+        if self.fusion:
+            skips = list(self.fusion([*skips, features]))
         for up, decode in zip(self.up, self.decode, strict=True):
             features = decode(F.pixel_shuffle(up(features), 2) + skips.pop())
         return Pyramid(blur + self.leave(features))
@@ -71,10 +84,6 @@ class NAFNet(DeblurNetwork):
     def from_published(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return the weights that the authors publish under our names."""
         return {rename(key, PUBLISHED): value for key, value in weights.items()}
-
-
-def _stage(channels: int, num_blocks: int) -> nn.Sequential:
-    return nn.Sequential(*(NAFBlock(channels) for _ in range(num_blocks)))
 
 
 class NAFBlock(nn.Module):

@@ -133,8 +133,9 @@ class TorchBackend:
 
     def _forward(self, tile: NDArray[Any]) -> Tensor:
         lowered = torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
+        exact = torch.backends.cudnn.flags(allow_tf32=False)  # float32 would else keep 10 bits of it on a GPU
         try:
-            with lowered:
+            with lowered, exact:
                 return self.network(torch.from_numpy(tile).to(self.device)).full
         except torch.OutOfMemoryError as error:
             torch.cuda.empty_cache()

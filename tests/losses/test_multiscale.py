@@ -83,15 +83,6 @@ def test_missing_scales_are_skipped() -> None:
     assert single["content"] < no_half["content"] < every["content"]
 
 
-def test_coarse_scales_can_be_left_out() -> None:
-    restored, sharp = pyramid(32, 48)
-    two, one = (MultiScaleLoss(PAPER, ONES, scales=scales)(restored, sharp) for scales in (2, 1))
-    assert two == MultiScaleLoss(PAPER, ONES)(restored._replace(quarter=None), sharp)
-    assert one == MultiScaleLoss(PAPER, ONES)(Pyramid(restored.full), sharp)
-    with pytest.raises(ValueError, match="scales must be 1, 2 or 3, got 4"):
-        MultiScaleLoss(PAPER, ONES, scales=4)
-
-
 def test_target_of_a_scale_averages_the_two_middle_pixels() -> None:
     """Bilinear without antialias: at a quarter, pixels 1 and 2 of every four."""
     _, sharp = pyramid(16, 24)
