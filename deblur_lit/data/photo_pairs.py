@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
@@ -11,10 +11,10 @@ from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
-import torch
 import yaml
 from rich.console import Console
 from rich.progress import track
+from torch.utils.data import DataLoader, Dataset
 
 from deblur_lit import runs
 from deblur_lit.data import photographs
@@ -122,17 +122,30 @@ def _plan(listed: list[Photograph], images: dict[str, RGB], pairs: dict[str, int
     return jobs
 
 
-def _make_all(jobs: list[_Job], make: Any) -> None:
-    threads = torch.get_num_threads(), cv2.getNumThreads()
-    torch.set_num_threads(1)  # one thread per pair is faster than all threads on one pair
-    cv2.setNumThreads(1)
-    pool = ThreadPoolExecutor(runs.cores())
-    try:
-        deque(track(pool.map(make, jobs), "Making pairs", len(jobs), console=Console(stderr=True)), maxlen=0)
-    finally:
-        pool.shutdown(cancel_futures=True)
-        torch.set_num_threads(threads[0])
-        cv2.setNumThreads(threads[1])
+class _Making(Dataset[int]):
+    """Makes the pair of a job when it is asked for it: a DataLoader then does so in many processes."""
+
+    def __init__(self, jobs: list[_Job], make: Callable[[_Job], None]) -> None:
+        self.jobs = jobs
+        self.make = make
+
+    def __len__(self) -> int:
+        return len(self.jobs)
+
+    def __getitem__(self, index: int) -> int:
+        self.make(self.jobs[index])
+        return index
+
+
+def _make_all(jobs: list[_Job], make: Callable[[_Job], None]) -> None:
+    """Make pairs in as many processes as there are cores, each with one thread: threads wait for Python's lock."""
+    loader: DataLoader[int] = DataLoader(
+        _Making(jobs, make),
+        batch_size=None,
+        num_workers=min(runs.cores(), len(jobs)),
+        worker_init_fn=lambda _: cv2.setNumThreads(1),
+    )
+    deque(track(loader, "Making pairs", len(jobs), console=Console(stderr=True)), maxlen=0)
 
 
 def _make(
