@@ -127,12 +127,18 @@ def training_facts(checkpoint: Path) -> dict[str, Any]:
     timer: dict[str, float] = next(
         (state["time_elapsed"] for name, state in last["callbacks"].items() if name.startswith("Timer")), {}
     )
+    finished = runs.is_finished(run)
+    record = runs.read_record(run) if finished else {}
+    hardware = record.get("hardware") or provenance.hardware(["cpu"])
+    versions = record.get("versions") or provenance.versions()
     return {
         "steps": last["global_step"],
         "chosen": chosen["global_step"],
         "hours": timer.get("train", 0.0) / 3600,
-        "finished": runs.is_finished(run),
-        "commit": runs.read_record(run)["commit"] if runs.is_finished(run) else provenance.git_state()[0],
+        "finished": finished,
+        "commit": record.get("commit") or provenance.git_state()[0],
+        "hardware": f"{', '.join(hardware['devices'])} of a machine with {hardware['cpu_count']} cores"
+        f" ({hardware['platform']}), torch {versions['torch']}",
     }
 
 
@@ -153,13 +159,13 @@ def _introduction(facts: dict[str, Any]) -> list[str]:
         "",
         "Written by `python -m deblur_lit.pretrain card`; every number is measured or read from the run.",
         "",
-        f"A small network of the paper's kind (U-Net with MSRM blocks and DFFM skips, {facts['parameters']} parameters,"
+        f"A small network of the paper's kind (a U-Net with MSRM blocks and DFFM skips, {facts['parameters']} parameters,"
         f" {facts['bytes']} bytes as float16) that takes motion blur out of photographs: shaky hands, moving objects.",
         "",
         "- **Good for**: camera shake and moving objects whose blur is up to about 40 pixels long, 8-bit photographs"
         " with moderate noise and JPEG, screens and prints with letters.",
         "- **Not good for**: blur of a lens out of focus, strong noise, heavy compression, blur far longer than that;"
-        " scores against published systems (it is far smaller and was trained for hours on a CPU). It invents nothing:"
+        " scores against published systems (it is far smaller, and trained on few photographs). It invents nothing:"
         " what the blur destroyed stays lost. Not for evidence: a restored picture is an estimate.",
         f"- **Time**: {facts['seconds_of_a_photo']:.1f} s for 1280x720 in float32 with {facts['threads']} threads"
         f" ({provenance.hardware(['cpu'])['platform']}).",
@@ -222,8 +228,7 @@ def _recipe(chain: Sequence[Path], checkpoint: Path) -> list[str]:
     return [
         *lines,
         "",
-        f"{hours:.2f} hours in all. Hardware: one CPU core of {provenance.hardware(['cpu'])['platform']}, shared with"
-        f" other work; no GPU. torch {provenance.versions()['torch']}.",
+        f"{hours:.2f} hours in all.",
         "",
     ]
 
@@ -240,7 +245,8 @@ def _training(config: Any, facts: dict[str, Any]) -> str:
         f" {config.data.batch_size} crops of {config.data.crop_size} pixels a step, flips and quarter turns; loss"
         f" {terms}; Adam {list(optimizer.betas)}, learning rate {optimizer.lr} after a warm-up,"
         f" cosine to {config.scheduler.eta_min}; gradients clipped at {config.trainer.gradient_clip_val};"
-        f" {config.trainer.precision}; averaged weights (EMA); seed {config.seed}; commit {facts['commit']}."
+        f" {config.trainer.precision}; averaged weights (EMA); seed {config.seed}; commit {facts['commit']};"
+        f" {facts['hardware']}."
     )
 
 

@@ -82,7 +82,6 @@ class _Gate(nn.Module):
             raise ValueError(f"align_kernel must be 1 or 3, got {align_kernel}")
         hidden = max(8, channels // reduction)
         self.resize_mode = resize_mode
-        self.pointwise = align_kernel == 1
         self.align = nn.ModuleList(
             nn.Conv2d(width, channels, align_kernel, padding=align_kernel // 2) for width in widths
         )
@@ -94,14 +93,9 @@ class _Gate(nn.Module):
 
     def forward(self, features: Sequence[Tensor], size: torch.Size) -> Tensor:
         aligned = torch.stack(
-            [self._align(conv, image, size) for conv, image in zip(self.align, features, strict=True)], dim=1
+            [conv(resize_to(image, size, self.resize_mode)) for conv, image in zip(self.align, features, strict=True)],
+            dim=1,
         )
         logits = self.weigh(self.pool(aligned.sum(dim=1)))
         weights = logits.unflatten(1, (len(self.align), -1)).softmax(dim=1)
         return self.close((weights * aligned).flatten(1, 2))
-
-    def _align(self, conv: nn.Module, image: Tensor, size: torch.Size) -> Tensor:
-        """Bring features to the channels and the size of the skip; a pointwise convolution commutes with the resize."""
-        if self.pointwise and image.shape[-1] < size[-1]:
-            return resize_to(conv(image), size, self.resize_mode)
-        return conv(resize_to(image, size, self.resize_mode))

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 from deblur_lit import load_network
 from deblur_lit.networks.blocks import ChannelNorm, GlobalPool
 from deblur_lit.networks.loading import count_macs, count_parameters, network_config
+from deblur_lit.networks.msrm import MSRM
 from deblur_lit.networks.nafnet import NAFBlock, NAFNet
 
 NAMES = ["nafnet_width32", "nafnet_width64"]
@@ -87,3 +88,19 @@ def test_another_depth_is_refused_with_the_keys(tmp_path: Path) -> None:
 def test_a_wrong_value_is_named(values: tuple[int, list[int], int, list[int]], named: str) -> None:
     with pytest.raises(ValueError, match=named):
         NAFNet(*values)
+
+
+def test_slots_take_the_block_and_the_skip_fusion() -> None:
+    torch.manual_seed(0)
+    network = load_network("photo", overrides=["channels=4"])
+    assert isinstance(network, NAFNet)
+    blocks = [module for module in network.modules() if isinstance(module, (MSRM, NAFBlock))]
+    assert {type(block) for block in blocks} == {MSRM}
+    assert [len(stage) for stage in (*network.encode, network.middle, *network.decode)] == [0, 1, 2, 4, 2, 1, 0]  # type: ignore[arg-type]
+    image = torch.rand(1, 3, 32, 32)
+    before = network(image).full
+    fusion = network.fusion
+    network.fusion = None
+    assert not torch.allclose(network(image).full, before)
+    network.fusion = fusion
+    assert torch.equal(network(image).full, before)
