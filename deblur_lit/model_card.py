@@ -21,7 +21,7 @@ from deblur_lit.networks.checkpoint import load_weights
 from deblur_lit.networks.loading import count_parameters
 from deblur_lit.restore import Restorer
 
-RECIPE = ("experiment=pretrained",)  # of the package's weights
+RECIPE = ("network=photo", "experiment=pretrained")  # of the package's weights
 LEVELS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 192, 255)  # of flat patches
 FLAT_SIDE = 64  # pixels
 PHOTO_SIZE = (720, 1280)  # height and width of the frame whose time is measured
