@@ -100,6 +100,8 @@ def test_the_card_lists_every_frame_and_every_photograph(
     path = model_card.write(tmp_path / "weights", run / "best.ckpt", [run.parent], tmp_path / "real")
     text = path.read_text(encoding="utf-8")
     assert text.count("| scene/000001 | ") == 2
+    assert "](picture.png)" in text
+    assert (tmp_path / "weights" / "picture.png").is_file()
     assert "1 real GoPro frames, not the GoPro test set" in text
     assert "| A | B | CC0-1.0 | pictures 1.2 | val | ffffffffffffffff |" in text
     assert provenance.file_sha256(tmp_path / "weights" / "model.safetensors") in text
