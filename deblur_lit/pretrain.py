@@ -29,7 +29,7 @@ STEPS = ("photographs", "pairs", "train", "export", "card")
 CHECKPOINTS = ("best.ckpt", "last.ckpt")
 PHOTO = Path(__file__).with_name("weights") / "photo"  # the weights that come with the package
 LARGEST = 8_000_000  # bytes of the weights
-PAIRS = {"train": 4000, "val": 48, "test": 8}  # of each stage
+HELD_OUT = {"val": 48, "test": 8}  # pairs of each stage
 
 
 class Stage(NamedTuple):
@@ -38,11 +38,13 @@ class Stage(NamedTuple):
     Attributes:
         name: folder of its pairs and its run.
         recipe: of the pairs.
+        pairs: number of pairs to train on.
         overrides: what differs from `RECIPE`.
     """
 
     name: str
     recipe: PhotoRecipe
+    pairs: int
     overrides: tuple[str, ...]
 
 
@@ -66,26 +68,27 @@ FAR = PhotoRecipe(
     jpeg=(85, 98),
     sharp_share=0.0,
 )
-# Then what a camera adds.
+# Then bent paths, things that move by themselves, and what a camera adds.
 ALL = replace(
     FAR,
     extent=(3.0, 36.0),
-    bend=0.15,
-    rotation=0.7,
-    zoom=0.006,
+    bend=0.4,
+    rotation=0.8,
+    zoom=0.008,
     linear_share=0.6,
-    foreground_share=0.2,
-    highlight_share=0.2,
+    foreground_share=0.25,
+    collage_share=0.15,
+    highlight_share=0.15,
     dark_share=0.05,
-    noise_share=0.25,
-    noise=4.0e-5,
+    noise_share=0.2,
+    noise=3.0e-5,
     jpeg_share=0.1,
     jpeg=(80, 98),
     sharp_share=0.1,
 )
 STAGES = (
-    Stage("far", FAR, ("scheduler.eta_min=5.0e-4", "trainer.max_epochs=15")),
-    Stage("all", ALL, ("optimizer.lr=1.0e-3", "trainer.max_epochs=8")),
+    Stage("far", FAR, 4000, ("scheduler.eta_min=5.0e-4", "trainer.max_epochs=15")),
+    Stage("all", ALL, 8000, ("optimizer.lr=1.5e-3", "trainer.max_epochs=15")),
 )
 
 
@@ -124,7 +127,7 @@ def _run(options: argparse.Namespace) -> None:
     for number, stage in enumerate(STAGES):
         folder = options.folder / stage.name
         if "pairs" in steps:
-            photo_pairs.build(folder / "pairs", listed, stage.recipe, PAIRS, seed=0)
+            photo_pairs.build(folder / "pairs", listed, stage.recipe, {"train": stage.pairs, **HELD_OUT}, seed=0)
         if "train" in steps:
             train(stage, folder, options.folder / STAGES[number - 1].name / "run/best.ckpt" if number else None)
     last = options.folder / STAGES[-1].name
