@@ -133,7 +133,7 @@ class TorchBackend:
 
     def _forward(self, tile: NDArray[Any]) -> Tensor:
         lowered = torch.autocast(self.device.type, torch.bfloat16) if self.bf16 else nullcontext()
-        exact = torch.backends.cudnn.flags(allow_tf32=False)  # float32 would else keep 10 bits of it on a GPU
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)  # a GPU would keep 10 of float32's 23 bits
         try:
             with lowered, exact:
                 return self.network(torch.from_numpy(tile).to(self.device)).full
