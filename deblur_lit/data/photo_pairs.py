@@ -22,6 +22,7 @@ from deblur_lit.data.faults import DataError
 from deblur_lit.data.images import RGB, write_png
 from deblur_lit.data.photo_exposure import PhotoRecipe, expose_photo
 from deblur_lit.data.photographs import Photograph
+from deblur_lit.data.sampler import use_one_thread
 
 MANIFEST = "manifest.yaml"  # written last
 SMALLEST = 0.6  # scale of a piece against its photograph, where that is large enough
@@ -143,7 +144,7 @@ def _make_all(jobs: list[_Job], make: Callable[[_Job], None]) -> None:
         _Making(jobs, make),
         batch_size=None,
         num_workers=min(runs.cores(), len(jobs)),
-        worker_init_fn=lambda _: cv2.setNumThreads(1),
+        worker_init_fn=use_one_thread,
     )
     deque(track(loader, "Making pairs", len(jobs), console=Console(stderr=True)), maxlen=0)
 

@@ -137,7 +137,7 @@ class Loader:
                 num_workers=self._num_workers,
                 persistent_workers=self._num_workers > 0,
                 pin_memory=torch.cuda.is_available(),
-                worker_init_fn=_use_one_thread,
+                worker_init_fn=use_one_thread,
                 generator=torch.Generator(),
             )
         for batch in self._loader:
@@ -209,7 +209,7 @@ class ResumableLoader(Loader):
         }
 
 
-def _use_one_thread(worker: int) -> None:
+def use_one_thread(worker: int) -> None:
     """Keep the workers from sharing out each image over threads that all want the same cores."""
-    cv2.setNumThreads(0)
+    cv2.setNumThreads(0)  # 1 would wait for OpenCV's threads, which a fork does not bring along
     torch.set_num_threads(1)

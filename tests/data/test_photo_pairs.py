@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import yaml
@@ -59,6 +60,18 @@ def test_an_interrupted_build_goes_on_to_the_same_pairs(tmp_path: Path, listed: 
     assert build(tmp_path / "pairs", listed, RECIPE, PAIRS, seed=0) == first
     assert everything(tmp_path / "pairs") == before
     assert build(tmp_path / "others", listed, RECIPE, PAIRS, seed=1) != first
+
+
+@pytest.mark.timeout(60)  # a process that waits for threads of its parent waits for ever
+def test_pairs_are_made_where_opencv_has_begun_threads(tmp_path: Path, listed: list[Photograph]) -> None:
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(4)
+    try:
+        cv2.GaussianBlur(np.zeros((1000, 1000, 3), np.float32), (9, 9), 2)
+        build(tmp_path / "pairs", listed, RECIPE, PAIRS, seed=0)
+    finally:
+        cv2.setNumThreads(threads)
+    assert len(everything(tmp_path / "pairs")) == 2 * sum(PAIRS.values())
 
 
 def test_pairs_without_blur_are_trained_on_and_not_scored(tmp_path: Path, listed: list[Photograph]) -> None:
