@@ -67,7 +67,7 @@ def test_pairs_are_made_where_opencv_has_begun_threads(tmp_path: Path, listed: l
     threads = cv2.getNumThreads()
     cv2.setNumThreads(4)
     try:
-        cv2.GaussianBlur(np.zeros((1000, 1000, 3), np.float32), (9, 9), 2)
+        cv2.warpAffine(np.zeros((2000, 2000, 3), np.float32), np.eye(2, 3), (2000, 2000))
         build(tmp_path / "pairs", listed, RECIPE, PAIRS, seed=0)
     finally:
         cv2.setNumThreads(threads)
