@@ -34,12 +34,12 @@ class DeblurModule(LightningModule):
         optimizer: takes the parameters.
         scheduler: takes the optimiser and the number of steps of the run; None keeps the learning rate.
         channels_last: memory layout of weights and images; 1.4 to 3 times faster on a CPU.
-        compile: train the network through torch.compile.
+        compile: mode of torch.compile for training, "default" or "reduce-overhead", say; None trains without.
         start: checkpoint whose weights training begins with; None begins with random ones.
 
     Raises:
         FileNotFoundError: if `start` is not there.
-        ValueError: if it holds the weights of another network.
+        ValueError: if it holds the weights of another network, or for a mode that torch.compile does not know.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class DeblurModule(LightningModule):
         optimizer: Callable[[Iterable[nn.Parameter]], Optimizer],
         scheduler: Callable[[Optimizer, int], LRScheduler] | None = None,
         channels_last: bool = True,
-        compile: bool = False,
+        compile: str | None = None,
         start: str | Path | None = None,
     ) -> None:
         super().__init__()
@@ -62,7 +62,10 @@ class DeblurModule(LightningModule):
         self.memory_format = torch.channels_last if channels_last else torch.contiguous_format
         self.network.to(memory_format=self.memory_format)  # type: ignore[call-overload]
         # Of training alone: whole frames come in many sizes, each of which would be compiled anew.
-        self.restore = torch.compile(network.__call__) if compile else network.__call__
+        try:
+            self.restore = torch.compile(network.__call__, mode=compile) if compile else network.__call__
+        except RuntimeError as error:
+            raise ValueError(f"module.compile={compile}: {error}") from None
         self.psnr = MeanOverImages(psnr_uint8)
         self.ssim = MeanOverImages(ssim_matlab_volume)
 

@@ -122,7 +122,7 @@ def validations(folder: str | Path) -> list[str]:
     "overrides",
     [
         ["data.augment.transforms.0.p=0.5"],
-        ["network=mimo_unet_plus", "network.num_blocks=1", "callbacks=ema", "callbacks.ema.decay=0.5"],
+        ["network=mimo_unet_plus", "network.num_blocks=1", "callbacks=ema", "callbacks.ema.multi_avg_fn.decay=0.5"],
         ["data.num_workers=1", "trainer.gradient_clip_val=0.1", "scheduler=multistep"],
     ],
     ids=["plain", "dropout and ema", "worker, clipping, multistep"],
