@@ -169,7 +169,7 @@ def _introduction(facts: dict[str, Any]) -> list[str]:
         f" {facts['parameters']} parameters, {facts['bytes']} bytes as float16) that takes motion blur out of"
         " photographs: shaky hands, moving objects.",
         "",
-        "- **Good for**: camera shake and moving objects whose blur is up to about 40 pixels long, 8-bit photographs"
+        "- **Good for**: camera shake and moving objects whose blur is up to about 30 pixels long, 8-bit photographs"
         " with moderate noise and JPEG, screens and prints with letters.",
         "- **Not good for**: blur of a lens out of focus, strong noise, heavy compression, blur far longer than that;"
         " scores against published systems (it is far smaller, and trained on few photographs). It invents nothing:"

@@ -1,4 +1,4 @@
-"""Overlapping pieces of photographs, flat shapes and letters: the sharp edges that landscapes lack."""
+"""Overlapping pieces of photographs, flat and shaded shapes, and letters: the sharp edges that landscapes lack."""
 
 import string
 
@@ -13,11 +13,12 @@ WORDS = (0, 4)
 _LETTERS = np.array(list(string.ascii_letters + string.digits))
 
 
-def collage(pieces: list[RGB], draw: np.random.Generator) -> RGB:
-    """Return the first piece covered by shapes that are cut from all pieces or of one colour, and by words.
+def collage(pieces: list[RGB], shaded_share: float, draw: np.random.Generator) -> RGB:
+    """Return the first piece covered by shapes that are cut from all pieces, of one colour or shaded, and by words.
 
     Args:
         pieces: (H, W, 3) uint8, all of one shape.
+        shaded_share: share of the shapes that run from one colour to another.
         draw: source of the numbers.
 
     Returns:
@@ -27,7 +28,9 @@ def collage(pieces: list[RGB], draw: np.random.Generator) -> RGB:
     height, width = image.shape[:2]
     for _ in range(draw.integers(SHAPES[0], SHAPES[1] + 1)):
         mask = _shape(height, width, draw)[..., None]
-        image += mask * (_filling(pieces, draw) - image)
+        shaded = shaded_share > 0 and draw.random() < shaded_share
+        filling = _shade(height, width, draw) if shaded else _filling(pieces, draw)
+        image += mask * (filling - image)
     for _ in range(draw.integers(WORDS[0], WORDS[1] + 1)):
         mask = _word(height, width, draw)[..., None]
         image += mask * (draw.uniform(0, 255, 3).astype(np.float32) - image)
@@ -40,6 +43,17 @@ def _filling(pieces: list[RGB], draw: np.random.Generator) -> NDArray[np.float32
     piece = pieces[int(draw.integers(len(pieces)))]
     turned = np.rot90(piece, int(draw.integers(4))) if piece.shape[0] == piece.shape[1] else piece[:, ::-1]
     return turned.astype(np.float32)
+
+
+def _shade(height: int, width: int, draw: np.random.Generator) -> NDArray[np.float32]:
+    """Return (H, W, 3) that runs in waves from one colour to another and back, often from or to black."""
+    ends = draw.uniform(0, 255, (2, 3)) * draw.choice([0.0, 0.3, 1.0], (2, 1))
+    turn, length = draw.uniform(0, 2 * np.pi), np.exp(draw.uniform(np.log(8), np.log(200)))
+    rows, columns = np.mgrid[:height, :width]
+    wave = (np.cos(turn) * columns + np.sin(turn) * rows) / length + draw.uniform(0, 2)
+    part = (0.5 - 0.5 * np.cos(np.pi * wave)) ** np.exp(draw.uniform(-1, 1))
+    shade: NDArray[np.float32] = (ends[0] + (ends[1] - ends[0]) * part[..., None]).astype(np.float32)
+    return shade
 
 
 def _shape(height: int, width: int, draw: np.random.Generator) -> NDArray[np.float32]:

@@ -34,6 +34,8 @@ class PhotoRecipe:
         gamma: (least, most) exponent of the response of the others.
         foreground_share: share of pairs with an object that moves by itself.
         collage_share: share of pairs that show overlapping pieces of photographs, flat shapes and letters.
+        shaded_share: share of the shapes of a collage that run softly from one colour to another, as blur does, and
+            are sharp at their rim.
         highlight_share: share of pairs whose bright parts are brighter than the sensor can tell.
         dark_share: share of pairs taken in little light.
         noise_share: share of pairs with noise of the sensor.
@@ -41,6 +43,7 @@ class PhotoRecipe:
         jpeg_share: share of pairs whose blurred side went through JPEG.
         jpeg: (least, most) quality.
         sharp_share: share of pairs that show no blur: input and target are the same, a third of them flat.
+        sharp_collage_share: share of the others of these that show a collage.
 
     Raises:
         ValueError: if a range is empty, a share is not in [0, 1], or a number of frames or substeps is even.
@@ -58,6 +61,7 @@ class PhotoRecipe:
     gamma: tuple[float, float] = (1.8, 2.4)
     foreground_share: float = 0.25
     collage_share: float = 0.3
+    shaded_share: float = 0.0
     highlight_share: float = 0.25
     dark_share: float = 0.1
     noise_share: float = 0.5
@@ -65,6 +69,7 @@ class PhotoRecipe:
     jpeg_share: float = 0.3
     jpeg: tuple[int, int] = (60, 98)
     sharp_share: float = 0.1
+    sharp_collage_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("frames", "extent", "gamma", "jpeg"):
@@ -102,9 +107,9 @@ def expose_photo(piece: RGB, others: list[RGB], recipe: PhotoRecipe, draw: np.ra
         if image.shape != (recipe.seen, recipe.seen, 3):
             raise ValueError(f"a piece is {image.shape}, but the recipe needs {(recipe.seen, recipe.seen, 3)}")
     if draw.random() < recipe.sharp_share:
-        return _still(piece, recipe, draw)
+        return _still(piece, others, recipe, draw)
     if draw.random() < recipe.collage_share:
-        piece = collage([piece, *others], draw)
+        piece = collage([piece, *others], recipe.shaded_share, draw)
     gamma = 1.0 if draw.random() < recipe.linear_share else float(draw.uniform(*recipe.gamma))
     gain = float(draw.uniform(0.1, 0.5)) if draw.random() < recipe.dark_share else 1.0
     boost = float(draw.uniform(1, 8)) if draw.random() < recipe.highlight_share else 0.0
@@ -225,9 +230,11 @@ def _path(
     return path.double().numpy()
 
 
-def _still(piece: RGB, recipe: PhotoRecipe, draw: np.random.Generator) -> tuple[RGB, RGB]:
-    """Return a pair without blur: a sharp photograph, a dark one, or a flat patch or slope."""
+def _still(piece: RGB, others: list[RGB], recipe: PhotoRecipe, draw: np.random.Generator) -> tuple[RGB, RGB]:
+    """Return a pair without blur: a sharp photograph or collage, a dark one, or a flat patch or slope."""
     kind = draw.random()
+    if recipe.sharp_collage_share and draw.random() < recipe.sharp_collage_share:
+        piece = collage([piece, *others], recipe.shaded_share, draw)
     sharp = piece[recipe.margin : -recipe.margin, recipe.margin : -recipe.margin]
     if kind < 1 / 3:
         ends = draw.uniform(0, draw.choice([0.05, 0.3, 1.0]), (2, 3)) + DARKEST

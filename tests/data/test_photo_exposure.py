@@ -61,6 +61,13 @@ def test_pairs_without_blur_have_equal_sides(seed: int) -> None:
     assert np.array_equal(blur, sharp)
 
 
+def test_pairs_without_blur_show_collages_too() -> None:
+    still = replace(PLAIN, sharp_share=1.0, sharp_collage_share=1.0)
+    cut = pieces(PLAIN)[0][PLAIN.margin : -PLAIN.margin, PLAIN.margin : -PLAIN.margin]
+    covered = [(expose(still, seed)[1] != cut).any(axis=2).mean() for seed in range(12)]
+    assert sum(0.02 < share < 0.9 for share in covered) >= 3
+
+
 def test_an_object_moves_in_front_of_the_scene() -> None:
     _, alone = expose(PLAIN)
     _, covered = expose(replace(PLAIN, foreground_share=1.0))
@@ -107,9 +114,20 @@ def test_brightening_leaves_what_is_dark() -> None:
 
 def test_a_collage_covers_some_of_the_photograph_and_repeats_itself() -> None:
     images = pieces(PLAIN)
-    made = [collage(images, np.random.default_rng(2)) for _ in range(2)]
+    made = [collage(images, 0.0, np.random.default_rng(2)) for _ in range(2)]
     assert np.array_equal(*made)
     assert 0.02 < (made[0] != images[0]).any(axis=2).mean() < 1
+
+
+def test_shaded_shapes_run_softly() -> None:
+    black = [np.zeros((96, 96, 3), np.uint8)]
+
+    def soft(shaded_share: float, seed: int) -> float:
+        step = np.abs(np.diff(collage(black, shaded_share, np.random.default_rng(seed)).astype(int), axis=1))
+        return float(((step > 0) & (step < 8)).mean())
+
+    assert all(soft(0.0, seed) < 0.02 for seed in range(8))
+    assert sum(soft(1.0, seed) > 0.05 for seed in range(8)) >= 4
 
 
 @pytest.mark.parametrize(
