@@ -126,8 +126,8 @@ def test_shaded_shapes_run_softly() -> None:
         step = np.abs(np.diff(collage(black, shaded_share, np.random.default_rng(seed)).astype(int), axis=1))
         return float(((step > 0) & (step < 8)).mean())
 
-    assert all(soft(0.0, seed) < 0.02 for seed in range(8))
-    assert sum(soft(1.0, seed) > 0.05 for seed in range(8)) >= 4
+    seeds = range(12)
+    assert np.mean([soft(1.0, seed) for seed in seeds]) > 2 * np.mean([soft(0.0, seed) for seed in seeds])
 
 
 @pytest.mark.parametrize(
