@@ -70,8 +70,8 @@ FAR = PhotoRecipe(
 )
 # Then things that move by themselves, more of what a camera adds, and pictures that are sharp already.
 ALL = replace(FAR, bend=0.15, foreground_share=0.15, dark_share=0.05, noise=2.0e-5, sharp_share=0.1)
-# Then soft shades with sharp rims, which a network takes for blur where it has not seen them sharp, and shorter blurs.
-SHADED = replace(ALL, extent=(1.5, 32.0), shaded_share=0.3, sharp_share=0.12, sharp_collage_share=0.4)
+# Then shorter blurs, and what a network changes unless it has seen it sharp: soft shades with sharp rims, pure colours.
+SHADED = replace(ALL, extent=(1.5, 32.0), shaded_share=0.3, sharp_share=0.15, sharp_collage_share=0.4, vivid_share=0.6)
 # In dB every picture weighs by its own error, so that long blurs do not drown short ones; below 40 dB it weighs less.
 PSNR = ("loss=psnr", "loss.terms.psnr.eps=1.0e-4")
 STAGES = (

@@ -44,6 +44,7 @@ class PhotoRecipe:
         jpeg: (least, most) quality.
         sharp_share: share of pairs that show no blur: input and target are the same, a third of them flat.
         sharp_collage_share: share of the others of these that show a collage.
+        vivid_share: share of the flat ones whose channels differ freely: pure colours and white among them.
 
     Raises:
         ValueError: if a range is empty, a share is not in [0, 1], or a number of frames or substeps is even.
@@ -70,6 +71,7 @@ class PhotoRecipe:
     jpeg: tuple[int, int] = (60, 98)
     sharp_share: float = 0.1
     sharp_collage_share: float = 0.0
+    vivid_share: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("frames", "extent", "gamma", "jpeg"):
@@ -237,7 +239,10 @@ def _still(piece: RGB, others: list[RGB], recipe: PhotoRecipe, draw: np.random.G
         piece = collage([piece, *others], recipe.shaded_share, draw)
     sharp = piece[recipe.margin : -recipe.margin, recipe.margin : -recipe.margin]
     if kind < 1 / 3:
-        ends = draw.uniform(0, draw.choice([0.05, 0.3, 1.0]), (2, 3)) + DARKEST
+        if recipe.vivid_share and draw.random() < recipe.vivid_share:
+            ends = draw.uniform(0, 1.3, (2, 3)) * draw.choice([0.0, 0.3, 1.0], (2, 3)) + DARKEST
+        else:
+            ends = draw.uniform(0, draw.choice([0.05, 0.3, 1.0]), (2, 3)) + DARKEST
         slope = np.linspace(0, draw.choice([0.0, 1.0]), recipe.side)[None, :, None]
         sharp = encode(np.repeat(ends[0] + (ends[1] - ends[0]) * slope, recipe.side, axis=0).astype(np.float32), 1.0)
     elif kind < 1 / 2:

@@ -68,6 +68,18 @@ def test_pairs_without_blur_show_collages_too() -> None:
     assert sum(0.02 < share < 0.9 for share in covered) >= 3
 
 
+def test_flat_pairs_may_be_of_pure_colours() -> None:
+    still = replace(PLAIN, sharp_share=1.0)
+
+    def vivid(share: float) -> int:
+        first = [expose(replace(still, vivid_share=share), seed)[1][0, 0].astype(int) for seed in range(60)]
+        flat = [colour for colour in first if colour.min() <= 2]
+        return sum(colour.max() > 100 for colour in flat)
+
+    assert not vivid(0.0)
+    assert vivid(1.0) >= 3
+
+
 def test_an_object_moves_in_front_of_the_scene() -> None:
     _, alone = expose(PLAIN)
     _, covered = expose(replace(PLAIN, foreground_share=1.0))
