@@ -28,16 +28,17 @@ def collage(pieces: list[RGB], shaded_share: float, draw: np.random.Generator) -
     height, width = image.shape[:2]
     for _ in range(draw.integers(SHAPES[0], SHAPES[1] + 1)):
         mask = _shape(height, width, draw)[..., None]
-        shaded = shaded_share > 0 and draw.random() < shaded_share
-        filling = _shade(height, width, draw) if shaded else _filling(pieces, draw)
-        image += mask * (filling - image)
+        image += mask * (_filling(pieces, shaded_share, draw) - image)
     for _ in range(draw.integers(WORDS[0], WORDS[1] + 1)):
         mask = _word(height, width, draw)[..., None]
         image += mask * (draw.uniform(0, 255, 3).astype(np.float32) - image)
     return np.ascontiguousarray(image.round().clip(0, 255).astype(np.uint8))
 
 
-def _filling(pieces: list[RGB], draw: np.random.Generator) -> NDArray[np.float32]:
+def _filling(pieces: list[RGB], shaded_share: float, draw: np.random.Generator) -> NDArray[np.float32]:
+    if shaded_share and draw.random() < shaded_share:  # a share of 0 draws nothing: recipes without it keep their pairs
+        height, width = pieces[0].shape[:2]
+        return _shade(height, width, draw)
     if draw.random() < 0.4:
         return draw.uniform(0, 255, 3).astype(np.float32)
     piece = pieces[int(draw.integers(len(pieces)))]

@@ -240,9 +240,10 @@ def _still(piece: RGB, others: list[RGB], recipe: PhotoRecipe, draw: np.random.G
     sharp = piece[recipe.margin : -recipe.margin, recipe.margin : -recipe.margin]
     if kind < 1 / 3:
         if recipe.vivid_share and draw.random() < recipe.vivid_share:
-            ends = draw.uniform(0, 1.3, (2, 3)) * draw.choice([0.0, 0.3, 1.0], (2, 3)) + DARKEST
+            ends = draw.uniform(0, 1.3, (2, 3)) * draw.choice([0.0, 0.3, 1.0], (2, 3))
         else:
-            ends = draw.uniform(0, draw.choice([0.05, 0.3, 1.0]), (2, 3)) + DARKEST
+            ends = draw.uniform(0, draw.choice([0.05, 0.3, 1.0]), (2, 3))
+        ends += DARKEST
         slope = np.linspace(0, draw.choice([0.0, 1.0]), recipe.side)[None, :, None]
         sharp = encode(np.repeat(ends[0] + (ends[1] - ends[0]) * slope, recipe.side, axis=0).astype(np.float32), 1.0)
     elif kind < 1 / 2:
