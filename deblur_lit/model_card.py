@@ -24,6 +24,7 @@ from deblur_lit.restore import Restorer
 RECIPE = ("network=photo", "experiment=pretrained")  # of the package's weights
 LEVELS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 192, 255)  # of flat patches
 FLAT_SIDE = 64  # pixels
+FITTED = "start.safetensors"  # in the folder of a training: weights with a line filter that was fitted before it
 PICTURE = "picture.png"  # beside the card
 PHOTO_SIZE = (720, 1280)  # height and width of the frame whose time is measured
 
@@ -165,7 +166,7 @@ def _introduction(facts: dict[str, Any]) -> list[str]:
         "",
         "Written by `python -m deblur_lit.pretrain card`; every number is measured or read from the run.",
         "",
-        "A small network of the paper's kind (NAFNet's U-Net with MSRM blocks and DFFM skips,"
+        "A small network of the paper's kind (NAFNet's U-Net with MSRM blocks and DFFM skips, after our line filter;"
         f" {facts['parameters']} parameters, {facts['bytes']} bytes as float16) that takes motion blur out of"
         " photographs: shaky hands, moving objects.",
         "",
@@ -235,11 +236,12 @@ def _recipe(chain: Sequence[Path], checkpoint: Path) -> list[str]:
     for number, stage in enumerate(chain, start=1):
         facts = training_facts(checkpoint if number == len(chain) else stage / "run" / "best.ckpt")
         hours += facts["hours"]
-        lines.append(f"{number}. {_training(OmegaConf.load(stage / 'run' / runs.CONFIG), facts)}")
+        fitted = " Before it the line filter was fitted to the pairs." if (stage / FITTED).is_file() else ""
+        lines.append(f"{number}. {_training(OmegaConf.load(stage / 'run' / runs.CONFIG), facts)}{fitted}")
     return [
         *lines,
         "",
-        f"{hours:.2f} hours in all.",
+        f"{hours:.2f} hours of training in all.",
         "",
     ]
 
@@ -247,7 +249,7 @@ def _recipe(chain: Sequence[Path], checkpoint: Path) -> list[str]:
 def _training(config: Any, facts: dict[str, Any]) -> str:
     """Return one training in words."""
     network, optimizer, loss = config.network, config.optimizer, config.loss
-    terms = ", ".join(f"{weight} x {name}" for name, weight in loss.weights.items())
+    terms = ", ".join(f"{weight} x {name}{_settings(loss.terms[name])}" for name, weight in loss.weights.items())
     state = "" if facts["finished"] else f", not finished at step {facts['steps']}"
     return (
         f"{facts['steps']} steps in {facts['hours']:.2f} hours{state}; weights of step {facts['chosen']}, which"
@@ -259,6 +261,12 @@ def _training(config: Any, facts: dict[str, Any]) -> str:
         f" {config.trainer.precision}; averaged weights (EMA); seed {config.seed}; commit {facts['commit']};"
         f" {facts['hardware']}."
     )
+
+
+def _settings(term: Any) -> str:
+    """Return what a term of the loss is set to, in brackets."""
+    settings = [f"{name}={value}" for name, value in term.items() if not name.startswith("_")]
+    return f" ({', '.join(settings)})" if settings else ""
 
 
 def _data(chain: Sequence[Path]) -> list[str]:

@@ -16,13 +16,15 @@ import yaml
 from omegaconf import DictConfig, OmegaConf
 from safetensors.torch import save_file
 
-from deblur_lit import model_card, runs
+from deblur_lit import line_filter_fit, model_card, runs
 from deblur_lit.config import build, compose
 from deblur_lit.data import photo_pairs, photographs
+from deblur_lit.data.paired_folder import PairedFolder
 from deblur_lit.data.photo_exposure import PhotoRecipe
 from deblur_lit.model_card import RECIPE
 from deblur_lit.networks.blocks import DeblurNetwork
-from deblur_lit.networks.checkpoint import load_weights
+from deblur_lit.networks.checkpoint import load_weights, read_weights
+from deblur_lit.networks.line_filter import LineFilter
 from deblur_lit.pretrained import CONFIG, WEIGHTS
 
 STEPS = ("photographs", "pairs", "train", "export", "card")
@@ -40,12 +42,14 @@ class Stage(NamedTuple):
         recipe: of the pairs.
         pairs: number of pairs to train on.
         overrides: what differs from `RECIPE`.
+        fit: epochs for which the line filter is fitted to the pairs before; 0 where the network has none.
     """
 
     name: str
     recipe: PhotoRecipe
     pairs: int
     overrides: tuple[str, ...]
+    fit: int = 0
 
 
 # Clean light and no sharp pair come first: a network that does not see blur yet learns from those to keep everything.
@@ -71,13 +75,22 @@ FAR = PhotoRecipe(
 # Then things that move by themselves, more of what a camera adds, and pictures that are sharp already.
 ALL = replace(FAR, bend=0.15, foreground_share=0.15, dark_share=0.05, noise=2.0e-5, sharp_share=0.1)
 # Then shorter blurs, and what a network changes unless it has seen it sharp: soft shades with sharp rims, pure colours.
-SHADED = replace(ALL, extent=(1.5, 32.0), shaded_share=0.3, sharp_share=0.15, sharp_collage_share=0.4, vivid_share=0.6)
+LINES = replace(
+    ALL,
+    extent=(1.5, 32.0),
+    short_share=0.4,
+    shaded_share=0.3,
+    sharp_share=0.15,
+    sharp_collage_share=0.4,
+    vivid_share=0.6,
+)
 # In dB every picture weighs by its own error, so that long blurs do not drown short ones; below 40 dB it weighs less.
-PSNR = ("loss=psnr", "loss.terms.psnr.eps=1.0e-4")
+PSNR = ("loss=psnr", "loss.terms.psnr.eps=1.0e-4", "data.batch_size=8")
+PLAIN = "network.prefilter=null"
 STAGES = (
-    Stage("far", FAR, 4000, ("scheduler.eta_min=5.0e-4", "trainer.max_epochs=15")),
-    Stage("all", ALL, 8000, (*PSNR, "optimizer.lr=8.0e-4", "data.batch_size=8", "trainer.max_epochs=11")),
-    Stage("shaded", SHADED, 8000, (*PSNR, "optimizer.lr=8.0e-4", "data.batch_size=8", "trainer.max_epochs=20")),
+    Stage("far", FAR, 4000, (PLAIN, "scheduler.eta_min=5.0e-4", "trainer.max_epochs=15")),
+    Stage("all", ALL, 8000, (PLAIN, *PSNR, "optimizer.lr=8.0e-4", "trainer.max_epochs=11")),
+    Stage("lines", LINES, 8000, (*PSNR, "optimizer.lr=5.0e-4", "trainer.max_epochs=12"), fit=250),
 )
 
 
@@ -133,6 +146,8 @@ def train(stage: Stage, folder: Path, start: Path | None) -> None:
     Raises:
         ValueError: if the training fails or is interrupted; what it printed says why.
     """
+    if stage.fit and start:
+        start = fitted(stage, folder, start)
     words = [*RECIPE, *stage.overrides, f"data.root={folder / 'pairs'}", f"hydra.run.dir={folder / 'run'}"]
     words += [f"+module.start={start}"] if start else []
     if torch.cuda.is_available():
@@ -140,6 +155,30 @@ def train(stage: Stage, folder: Path, start: Path | None) -> None:
     done = subprocess.run([sys.executable, "-m", "deblur_lit.train", *words], check=False)
     if done.returncode:
         raise ValueError(f"the training in {folder / 'run'} is not finished; the same command goes on with it")
+
+
+def fitted(stage: Stage, folder: Path, trained: Path) -> Path:
+    """Fit the line filter to the pairs of a stage, and return weights of it and of a U-Net that was trained without.
+
+    Raises:
+        ValueError: if the U-Net is another one.
+    """
+    path = folder / model_card.FITTED
+    if path.is_file():
+        return path
+    torch.manual_seed(0)
+    network: DeblurNetwork = build(compose("train", [*RECIPE, *stage.overrides]).network)
+    absent, unknown = network.load_state_dict(read_weights(trained), strict=False)
+    if unknown or (absent := [name for name in absent if not name.startswith(("prefilter.", "hint."))]):
+        raise ValueError(f"{trained}: {[*unknown, *absent][0]} does not fit the network of this stage")
+    line_filter = network.get_submodule("prefilter")
+    assert isinstance(line_filter, LineFilter)
+    moments = line_filter_fit.measure(line_filter, PairedFolder(folder / "pairs", "train"), folder / "moments")
+    line_filter_fit.fit(line_filter, moments, stage.fit)
+    part = path.with_suffix(".part")
+    save_file(network.state_dict(), part)
+    part.replace(path)
+    return path
 
 
 def export(checkpoint: Path, folder: Path) -> None:

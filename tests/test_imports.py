@@ -41,7 +41,7 @@ LAYERS = (
         "current",
         "pretrained",
     },
-    {"variants", "predict", "hub", "model_card"},
+    {"variants", "predict", "hub", "model_card", "line_filter_fit"},
     {"bench", "app", "export"},
     {"train", "evaluation", "reproduce", "score", "pretrain"},
     {"figure"},

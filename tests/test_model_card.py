@@ -14,7 +14,7 @@ from deblur_lit.config import build, compose
 from deblur_lit.data.images import write_png
 from deblur_lit.model_card import RECIPE, measure_harm, training_facts
 from deblur_lit.networks.checkpoint import load_weights, read_weights
-from deblur_lit.pretrain import STAGES, export, main, train
+from deblur_lit.pretrain import STAGES, export, fitted, main, train
 from deblur_lit.runs import save_config
 
 SMALL = ["network.channels=4", "network.encoder_blocks=[1,1,1]"]
@@ -106,6 +106,7 @@ def test_the_card_lists_every_frame_and_every_photograph(
     assert "| A | B | CC0-1.0 | pictures 1.2 | val | ffffffffffffffff |" in text
     assert provenance.file_sha256(tmp_path / "weights" / "model.safetensors") in text
     assert "weights of step 30" in text
+    assert "loss 1.0 x content, 25.6 x frequency (size_invariant=True);" in text
     assert "e" * 64 in text
 
 
@@ -140,14 +141,28 @@ def test_each_training_of_the_chain_begins_with_the_weights_of_the_one_before(
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr("subprocess.run", note)
+    monkeypatch.setattr("deblur_lit.pretrain.fitted", lambda stage, folder, trained: folder / f"after {trained}")
     assert main(["train", "--folder", str(tmp_path)]) == 0
     starts = [[word for word in words if word.startswith("+module.start=")] for words in calls]
-    befores = [stage.name for stage in STAGES[:-1]]
-    assert starts == [[], *([f"+module.start={tmp_path / name}/run/best.ckpt"] for name in befores)]
+    befores = [tmp_path / stage.name / "run/best.ckpt" for stage in STAGES[:-1]]
+    fits = [f"{tmp_path / stage.name}/after " if stage.fit else "" for stage in STAGES[1:]]
+    assert starts == [[], *([f"+module.start={fit}{before}"] for fit, before in zip(fits, befores, strict=True))]
     for stage, words in zip(STAGES, calls, strict=True):
-        assert compose("train", [word for word in words[3:] if not word.startswith("hydra.")]).data.root == str(
-            tmp_path / stage.name / "pairs"
-        )
+        config = compose("train", [word for word in words[3:] if not word.startswith(("hydra.", "+module.start="))])
+        assert config.data.root == str(tmp_path / stage.name / "pairs")
+        assert (config.network.prefilter is not None) == bool(stage.fit)
+
+
+def test_a_line_filter_is_fitted_before_the_u_net_goes_on(tmp_path: Path) -> None:
+    stage = STAGES[-1]._replace(overrides=(*SMALL, "network.prefilter.hidden=4"), fit=2)
+    torch.manual_seed(1)
+    plain = build(compose("train", [*RECIPE, *SMALL, "network.prefilter=null"]).network).state_dict()
+    torch.save({"state_dict": plain}, tmp_path / "best.ckpt")
+    picture_folder(tmp_path / "pairs/train")
+    weights = read_weights(fitted(stage, tmp_path, tmp_path / "best.ckpt"))
+    assert all(torch.equal(weights[name], value) for name, value in plain.items())
+    assert weights["prefilter.mix.weight"].abs().max() > 0
+    assert weights["hint.weight"].abs().max() == 0
 
 
 def test_a_training_that_fails_stops_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

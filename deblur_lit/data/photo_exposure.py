@@ -13,6 +13,7 @@ from deblur_lit.data.synthesis import Camera, draw_blob, draw_path
 
 Light = NDArray[np.float32]  # (H, W, C), linear where the response is; above 1 where a sensor would be full
 
+SHORT = 8.0  # pixels
 DARKEST = 2.0 / 255  # light added to a flat patch at least, so that its colour is not all black
 
 
@@ -25,6 +26,7 @@ class PhotoRecipe:
         margin: pixels around it that only the moving camera sees.
         frames: (fewest, most) frames of an exposure, odd: GoPro's M.
         extent: (shortest, longest) path during the exposure, uniform in its logarithm.
+        short_share: share of pairs whose path is at most `SHORT`.
         substeps: poses that are averaged for each frame, odd: the shutter is open between frames too.
         bend: how far a path is from a straight line at one speed. Much of it moves the sharp frame away from the middle
             of the blur.
@@ -54,6 +56,7 @@ class PhotoRecipe:
     margin: int = 32
     frames: tuple[int, int] = (7, 13)
     extent: tuple[float, float] = (2.0, 40.0)
+    short_share: float = 0.0
     substeps: int = 3
     bend: float = 0.15
     rotation: float = 1.5
@@ -225,7 +228,10 @@ def _move(
 def _path(
     poses: int, recipe: PhotoRecipe, draw: np.random.Generator, generator: torch.Generator
 ) -> NDArray[np.float64]:
-    extent = float(np.exp(draw.uniform(*np.log(recipe.extent))))
+    shortest, longest = recipe.extent
+    if recipe.short_share and draw.random() < recipe.short_share:
+        longest = min(longest, max(shortest, SHORT))
+    extent = float(np.exp(draw.uniform(*np.log((shortest, longest)))))
     speed = extent / (poses - 1)
     camera = replace(Camera(margin=recipe.margin), rotation=recipe.rotation, zoom=recipe.zoom)
     path = draw_path(poses, (speed, speed), camera, (recipe.seen, recipe.seen), generator, recipe.bend)

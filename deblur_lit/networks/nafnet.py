@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from deblur_lit.networks.blocks import BlockFactory, ChannelNorm, DeblurNetwork, GlobalPool, Renaming, rename
+from deblur_lit.networks.line_filter import LineFilter, spread
 from deblur_lit.tensors import Pyramid
 
 
@@ -22,6 +23,7 @@ class NAFNet(DeblurNetwork):
         block: gives a block for a number of channels; None is NAFNet's own. It should begin with keeping its input.
         fusion: gives the skip fusion for the widths (C, 2C, ...) of all stages and of the middle, whose features it
             fuses; None keeps plain skips. Either way a skip is added to what comes from below.
+        prefilter: filters the image before the U-Net, which is told the description of the blur; None filters nothing.
         padding_mode: see `DeblurNetwork`; the authors' code pads by "constant".
 
     Raises:
@@ -42,6 +44,7 @@ class NAFNet(DeblurNetwork):
         decoder_blocks: Sequence[int] = (1, 1, 1, 1),
         block: BlockFactory | None = None,
         fusion: Callable[[Sequence[int]], nn.Module] | None = None,
+        prefilter: LineFilter | None = None,
         padding_mode: str = "reflect",
     ) -> None:
         super().__init__(padding_mode)
@@ -51,13 +54,19 @@ class NAFNet(DeblurNetwork):
             raise ValueError(
                 f"encoder_blocks {list(encoder_blocks)} and decoder_blocks {list(decoder_blocks)} must be of one length"
             )
-        self.multiple = self.minimum = 2 ** len(encoder_blocks)
+        halvings = max(len(encoder_blocks), prefilter.scales - 1 if prefilter else 0)
+        self.multiple = self.minimum = 2**halvings
         widths = [channels * 2**stage for stage in range(len(encoder_blocks) + 1)]
 
         def stage(width: int, number: int) -> nn.Sequential:
             make = block or NAFBlock
             return nn.Sequential(*(make(width) for _ in range(number)))
 
+        self.prefilter = prefilter
+        self.hint = nn.Conv2d(prefilter.hidden, widths[-1], 1) if prefilter else None
+        if self.hint:
+            nn.init.zeros_(self.hint.weight)
+            nn.init.zeros_(self.hint.bias)  # type: ignore[arg-type]
         self.enter = nn.Conv2d(3, channels, 3, padding=1)
         self.encode = nn.ModuleList(stage(*pair) for pair in zip(widths, encoder_blocks, strict=False))
         self.down = nn.ModuleList(nn.Conv2d(width, 2 * width, 2, stride=2) for width in widths[:-1])
@@ -69,11 +78,15 @@ class NAFNet(DeblurNetwork):
 
     def restore(self, blur: Tensor) -> Pyramid:
         """Restore (B, 3, H, W) whose sides are multiples of 2 per stage; see `forward`."""
+        if self.prefilter:
+            blur, description = self.prefilter(blur)
         features = self.enter(blur)
         skips: list[Tensor] = []
         for encode, down in zip(self.encode, self.down, strict=True):
             skips.append(encode(features))
             features = down(skips[-1])
+        if self.hint:
+            features = features + spread(self.hint(description), features)
         features = self.middle(features)
         if self.fusion:
             skips = list(self.fusion([*skips, features]))
