@@ -25,6 +25,7 @@ RECIPE = ("network=photo", "experiment=pretrained")  # of the package's weights
 LEVELS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 192, 255)  # of flat patches
 FLAT_SIDE = 64  # pixels
 FITTED = "start.safetensors"  # in the folder of a training: weights with a line filter that was fitted before it
+RESTORED = "restored-"  # begins the names of sequences that a network restored: input and target are the same
 PICTURE = "picture.png"  # beside the card
 PHOTO_SIZE = (720, 1280)  # height and width of the frame whose time is measured
 
@@ -282,6 +283,8 @@ def _data(chain: Sequence[Path]) -> list[str]:
             f"{number}. {numbers} pairs synthesised from {len(used)} photographs, seed {made['seed']}; sha256 of all"
             f" files {made['sha256']}: {recipe}."
         ]
+        if restored := len(list((stage / "pairs" / "train").glob(f"{RESTORED}*/blur/*.png"))):
+            lines[-1] += f" Besides, {restored} that the network before had restored, to be kept as they are."
     return [
         *lines,
         "",

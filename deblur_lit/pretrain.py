@@ -14,12 +14,16 @@ from typing import NamedTuple
 import torch
 import yaml
 from omegaconf import DictConfig, OmegaConf
+from rich.console import Console
+from rich.progress import track
 from safetensors.torch import save_file
 
 from deblur_lit import line_filter_fit, model_card, runs
 from deblur_lit.config import build, compose
 from deblur_lit.data import photo_pairs, photographs
+from deblur_lit.data.images import read_rgb, write_png
 from deblur_lit.data.paired_folder import PairedFolder
+from deblur_lit.data.pairs import evenly
 from deblur_lit.data.photo_exposure import PhotoRecipe
 from deblur_lit.model_card import RECIPE
 from deblur_lit.networks.blocks import DeblurNetwork
@@ -43,6 +47,7 @@ class Stage(NamedTuple):
         pairs: number of pairs to train on.
         overrides: what differs from `RECIPE`.
         fit: epochs for which the line filter is fitted to the pairs before; 0 where the network has none.
+        restored: number of pairs that the network before restores and that are to stay as they are.
     """
 
     name: str
@@ -50,6 +55,7 @@ class Stage(NamedTuple):
     pairs: int
     overrides: tuple[str, ...]
     fit: int = 0
+    restored: int = 0
 
 
 # Clean light and no sharp pair come first: a network that does not see blur yet learns from those to keep everything.
@@ -77,6 +83,8 @@ ALL = replace(FAR, bend=0.15, foreground_share=0.15, dark_share=0.05, noise=2.0e
 # Then shorter blurs, and what a network changes unless it has seen it sharp: soft shades with sharp rims, pure colours.
 LINES = replace(
     ALL,
+    tilt=180.0,
+    stretch=1.5,
     extent=(1.5, 32.0),
     short_share=0.4,
     shaded_share=0.3,
@@ -84,13 +92,16 @@ LINES = replace(
     sharp_collage_share=0.4,
     vivid_share=0.6,
 )
+# At last little else than what is to stay: more that is sharp, and what is restored already.
+KEEP = replace(LINES, sharp_share=0.3)
 # In dB every picture weighs by its own error, so that long blurs do not drown short ones; below 40 dB it weighs less.
 PSNR = ("loss=psnr", "loss.terms.psnr.eps=1.0e-4", "data.batch_size=8")
 PLAIN = "network.prefilter=null"
 STAGES = (
     Stage("far", FAR, 4000, (PLAIN, "scheduler.eta_min=5.0e-4", "trainer.max_epochs=15")),
     Stage("all", ALL, 8000, (PLAIN, *PSNR, "optimizer.lr=8.0e-4", "trainer.max_epochs=11")),
-    Stage("lines", LINES, 8000, (*PSNR, "optimizer.lr=5.0e-4", "trainer.max_epochs=12"), fit=250),
+    Stage("lines", LINES, 8000, (*PSNR, "optimizer.lr=5.0e-4", "trainer.max_epochs=4"), fit=300),
+    Stage("keep", KEEP, 4000, (*PSNR, "optimizer.lr=2.0e-4", "trainer.max_epochs=3"), restored=1500),
 )
 
 
@@ -148,6 +159,8 @@ def train(stage: Stage, folder: Path, start: Path | None) -> None:
     """
     if stage.fit and start:
         start = fitted(stage, folder, start)
+    if stage.restored and start:
+        add_restored(folder / "pairs", start, stage.restored)
     words = [*RECIPE, *stage.overrides, f"data.root={folder / 'pairs'}", f"hydra.run.dir={folder / 'run'}"]
     words += [f"+module.start={start}"] if start else []
     if torch.cuda.is_available():
@@ -179,6 +192,32 @@ def fitted(stage: Stage, folder: Path, trained: Path) -> Path:
     save_file(network.state_dict(), part)
     part.replace(path)
     return path
+
+
+@torch.inference_mode()
+def add_restored(pairs: Path, trained: Path, number: int) -> None:
+    """Add pairs to train on whose two sides are what a network makes of the blurred sides of the first pairs.
+
+    Args:
+        pairs: folder of the pairs of a stage; they come into sequences of their own, `model_card.RESTORED` before the
+            name, and those that are there stay.
+        trained: checkpoint of the network.
+        number: of pairs.
+    """
+    network: DeblurNetwork = build(compose("train", RECIPE).network)
+    load_weights(network, trained)
+    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    made = [pair for pair in PairedFolder(pairs, "train").pairs if not pair.sequence.startswith(model_card.RESTORED)]
+    for index in track(evenly(len(made), number), "restoring pairs", console=Console(stderr=True)):
+        pair = made[index]
+        folder = pairs / "train" / f"{model_card.RESTORED}{pair.sequence}"
+        paths = [folder / side / f"{pair.blur.stem}.png" for side in ("sharp", "blur")]
+        if not paths[-1].is_file():
+            image = torch.from_numpy(read_rgb(pair.blur)).permute(2, 0, 1)[None].float() / 255
+            restored = (network(image).full[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+            for path in paths:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                write_png(path, restored)
 
 
 def export(checkpoint: Path, folder: Path) -> None:

@@ -12,9 +12,10 @@ from torch import Tensor
 from deblur_lit import model_card, provenance
 from deblur_lit.config import build, compose
 from deblur_lit.data.images import write_png
+from deblur_lit.data.paired_folder import PairedFolder
 from deblur_lit.model_card import RECIPE, measure_harm, training_facts
 from deblur_lit.networks.checkpoint import load_weights, read_weights
-from deblur_lit.pretrain import STAGES, export, fitted, main, train
+from deblur_lit.pretrain import STAGES, add_restored, export, fitted, main, train
 from deblur_lit.runs import save_config
 
 SMALL = ["network.channels=4", "network.encoder_blocks=[1,1,1]"]
@@ -141,8 +142,11 @@ def test_each_training_of_the_chain_begins_with_the_weights_of_the_one_before(
         return SimpleNamespace(returncode=0)
 
     monkeypatch.setattr("subprocess.run", note)
+    restored: list[tuple[Path, Path]] = []
+    monkeypatch.setattr("deblur_lit.pretrain.add_restored", lambda pairs, trained, _: restored.append((pairs, trained)))
     monkeypatch.setattr("deblur_lit.pretrain.fitted", lambda stage, folder, trained: folder / f"after {trained}")
     assert main(["train", "--folder", str(tmp_path)]) == 0
+    assert restored == [(tmp_path / STAGES[-1].name / "pairs", tmp_path / STAGES[-2].name / "run/best.ckpt")]
     starts = [[word for word in words if word.startswith("+module.start=")] for words in calls]
     befores = [tmp_path / stage.name / "run/best.ckpt" for stage in STAGES[:-1]]
     fits = [f"{tmp_path / stage.name}/after " if stage.fit else "" for stage in STAGES[1:]]
@@ -150,11 +154,11 @@ def test_each_training_of_the_chain_begins_with_the_weights_of_the_one_before(
     for stage, words in zip(STAGES, calls, strict=True):
         config = compose("train", [word for word in words[3:] if not word.startswith(("hydra.", "+module.start="))])
         assert config.data.root == str(tmp_path / stage.name / "pairs")
-        assert (config.network.prefilter is not None) == bool(stage.fit)
+    assert [stage.name for stage in STAGES if stage.fit] == ["lines"]
 
 
 def test_a_line_filter_is_fitted_before_the_u_net_goes_on(tmp_path: Path) -> None:
-    stage = STAGES[-1]._replace(overrides=(*SMALL, "network.prefilter.hidden=4"), fit=2)
+    stage = STAGES[-2]._replace(overrides=(*SMALL, "network.prefilter.hidden=4"), fit=2)
     torch.manual_seed(1)
     plain = build(compose("train", [*RECIPE, *SMALL, "network.prefilter=null"]).network).state_dict()
     torch.save({"state_dict": plain}, tmp_path / "best.ckpt")
@@ -163,6 +167,22 @@ def test_a_line_filter_is_fitted_before_the_u_net_goes_on(tmp_path: Path) -> Non
     assert all(torch.equal(weights[name], value) for name, value in plain.items())
     assert weights["prefilter.mix.weight"].abs().max() > 0
     assert weights["hint.weight"].abs().max() == 0
+
+
+def test_what_the_network_restored_is_to_stay(run: Path, tmp_path: Path) -> None:
+    picture_folder(tmp_path / "pairs/train")
+    for _ in range(2):
+        add_restored(tmp_path / "pairs", run / "best.ckpt", 1)
+    pairs = PairedFolder(tmp_path / "pairs", "train")
+    assert pairs.names == ["restored-scene/000001", "scene/000001"]
+    kept, sharp = pairs.read(0)
+    assert np.array_equal(kept, sharp)
+    network = build(compose("train", [*RECIPE, *SMALL]).network).eval()
+    load_weights(network, run / "best.ckpt")
+    image = torch.from_numpy(pairs.read(1)[0]).permute(2, 0, 1)[None].float() / 255
+    with torch.inference_mode():
+        restored = network(image).full[0].clamp(0, 1).permute(1, 2, 0).numpy()
+    assert np.abs(restored * 255 - kept).max() <= 0.51
 
 
 def test_a_training_that_fails_stops_the_chain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,8 @@ class PhotoRecipe:
     Args:
         side: of the square pair.
         margin: pixels around it that only the moving camera sees.
+        tilt: largest turn of a piece of a photograph in degrees, beside quarter turns.
+        stretch: largest ratio of the scales of the two axes of a piece.
         frames: (fewest, most) frames of an exposure, odd: GoPro's M.
         extent: (shortest, longest) path during the exposure, uniform in its logarithm.
         short_share: share of pairs whose path is at most `SHORT`.
@@ -49,11 +51,14 @@ class PhotoRecipe:
         vivid_share: share of the flat ones whose channels differ freely: pure colours and white among them.
 
     Raises:
-        ValueError: if a range is empty, a share is not in [0, 1], or a number of frames or substeps is even.
+        ValueError: if a range is empty, a share is not in [0, 1], a number of frames or substeps is even, or a tilt or
+            stretch is impossible.
     """
 
     side: int = 256
     margin: int = 32
+    tilt: float = 0.0
+    stretch: float = 1.0
     frames: tuple[int, int] = (7, 13)
     extent: tuple[float, float] = (2.0, 40.0)
     short_share: float = 0.0
@@ -84,6 +89,8 @@ class PhotoRecipe:
         for name in [name for name in self.__dataclass_fields__ if name.endswith("_share")]:
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}={getattr(self, name)} must be a share from 0 to 1")
+        if self.tilt < 0 or self.stretch < 1:
+            raise ValueError(f"tilt={self.tilt} must be 0 degrees or more, stretch={self.stretch} 1 or more")
         if not (self.frames[0] % 2 and self.frames[1] % 2 and self.substeps % 2):
             raise ValueError(f"frames={list(self.frames)} and substeps={self.substeps} must be odd")
 

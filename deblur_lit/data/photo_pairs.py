@@ -26,6 +26,7 @@ from deblur_lit.data.sampler import use_one_thread
 
 MANIFEST = "manifest.yaml"  # written last
 SMALLEST = 0.6  # scale of a piece against its photograph, where that is large enough
+SMALLEST_ASKEW = 0.3  # of a piece that is turned and stretched
 LOOKS = 6  # places that are looked at for each piece; the one with most detail is taken
 EVEN = (0.4, 1.6)  # fewest and most pairs of a photograph against equal shares
 
@@ -103,6 +104,45 @@ def cut(image: RGB, side: int, draw: np.random.Generator) -> RGB:
     return small
 
 
+def cut_askew(image: RGB, side: int, draw: np.random.Generator, tilt: float, stretch: float) -> RGB:
+    """Return a square piece at a random scale, turned by any angle and stretched along one direction.
+
+    Few photographs then show edges of all directions, and of all widths along each.
+
+    Args:
+        image: a photograph.
+        side: of the piece in pixels.
+        draw: source of the numbers.
+        tilt: largest turn in degrees.
+        stretch: largest ratio of the scales of the two axes.
+    """
+    height, width = image.shape[:2]
+    turn = np.deg2rad(draw.uniform(-tilt, tilt))
+    ratio = np.exp(0.5 * draw.uniform(-1, 1) * np.log(stretch))
+    scale = np.exp(draw.uniform(np.log(SMALLEST_ASKEW), 0))
+    turning = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    axes = turning @ np.diag([ratio, 1 / ratio]) / scale  # from the piece to the photograph, in pixels
+    needs = np.abs(axes).sum(axis=1) * side
+    axes = axes * min(1.0, *(np.array([width, height]) / (needs + 2)))
+    columns, rows = (np.abs(axes).sum(axis=1) * side).astype(int) + 1
+    places = [(int(draw.integers(height - rows + 1)), int(draw.integers(width - columns + 1))) for _ in range(LOOKS)]
+    top, left = max(places, key=lambda place: _detail(image[place[0] : place[0] + rows, place[1] : place[1] + columns]))
+    finer = max(1, int(np.ceil(np.linalg.norm(axes, axis=0).max())))  # no pixel of the photograph is left out
+    grid = axes / finer
+    middle = np.array([left + (columns - 1) / 2, top + (rows - 1) / 2])
+    offset = middle - grid @ np.full(2, (side * finer - 1) / 2)
+    piece = cv2.warpAffine(
+        image,
+        np.column_stack([grid, offset]),
+        (side * finer, side * finer),
+        flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REFLECT,
+    )
+    piece = piece[:, ::-1] if draw.random() < 0.5 else piece
+    small: RGB = cv2.resize(np.ascontiguousarray(piece), (side, side), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
+    return small
+
+
 def _detail(image: RGB) -> float:
     """Return the mean step between neighbours of the green channel, in grey levels."""
     return float(np.abs(np.diff(image[::2, :, 1].astype(np.int16), axis=1)).mean())
@@ -157,7 +197,9 @@ def _make(
     if job.split != "train":
         recipe = replace(recipe, sharp_share=0.0)  # equal sides have an infinite PSNR, and any mean of it too
     names = [job.name, *draw.choice(splits[job.split], 2)]
-    piece, *others = (recolour(cut(images[name], recipe.seen, draw), draw) for name in names)
+    askew = recipe.tilt > 0 or recipe.stretch > 1
+    take = partial(cut_askew, tilt=recipe.tilt, stretch=recipe.stretch) if askew else cut
+    piece, *others = (recolour(take(images[name], recipe.seen, draw), draw) for name in names)
     blur, sharp = expose_photo(piece, others, recipe, draw)
     for path, image in zip(_paths(folder, job), (blur, sharp), strict=True):
         path.parent.mkdir(parents=True, exist_ok=True)

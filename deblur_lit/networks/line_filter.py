@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import chain, pairwise
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,7 @@ class LineFilter(nn.Module):
         lengths: of the lines in pixels, at every size.
         angles: number of directions of half a turn.
         scales: number of image sizes, each half of the one before.
-        hidden: width of the perceptron, and of the description that it gives.
+        hidden: width of the perceptron's three layers, and of the description that it gives.
 
     Raises:
         ValueError: for a length below 1 or a number below 1.
@@ -45,7 +46,7 @@ class LineFilter(nn.Module):
 
     bank: Tensor
 
-    def __init__(self, lengths: Sequence[float] = (3, 6), angles: int = 8, scales: int = 3, hidden: int = 512) -> None:
+    def __init__(self, lengths: Sequence[float] = (3, 6), angles: int = 8, scales: int = 3, hidden: int = 256) -> None:
         super().__init__()
         if not lengths or min(lengths) < 1:
             raise ValueError(f"lengths must be at least 1 pixel, got {list(lengths)}")
@@ -56,9 +57,9 @@ class LineFilter(nn.Module):
         self.pools = nn.ModuleList(GlobalPool() for _ in range(scales))
         lines = len(self.bank)
         groups = 4 * len(lengths) * scales
-        self.describe = nn.Sequential(
-            nn.Conv2d(groups * (angles + 1), hidden, 1), nn.GELU(), nn.Conv2d(hidden, hidden, 1), nn.GELU()
-        )
+        widths = [groups * (angles + 1), hidden, hidden, hidden]
+        layers = [(nn.Conv2d(*pair, 1), nn.GELU()) for pair in pairwise(widths)]
+        self.describe = nn.Sequential(*chain.from_iterable(layers))
         self.mix = nn.Conv2d(hidden, scales * lines, 1)
         nn.init.zeros_(self.mix.weight)
         nn.init.zeros_(self.mix.bias)  # type: ignore[arg-type]
@@ -92,7 +93,7 @@ class LineFilter(nn.Module):
     def responses(self, image: Tensor) -> Tensor:
         """Map (B, C, H, W) to the responses (B, C, K, H, W) of the K line filters to each channel."""
         flat = _filtered(image.flatten(0, 1)[:, None], self.bank, 1)
-        return flat.unflatten(0, image.shape[:2])
+        return flat.unflatten(0, image.shape[:2])  # type: ignore[no-untyped-call]
 
     def energies(self, sizes: Sequence[Tensor]) -> Tensor:
         """Return the logarithmic energies of images of all sizes, (B, 4 L S (A + 1), 1, 1).
@@ -107,14 +108,14 @@ class LineFilter(nn.Module):
             pooled = pool(torch.cat([first.abs(), second.abs(), first.square(), second.square()], dim=1))
             mean, square = pooled.chunk(2, dim=1)
             logarithms = torch.cat([(mean + DARK).log(), 0.5 * (square + DARK**2).log()], dim=1)
-            found.append(spread(logarithms, sizes[-1]).unflatten(1, (-1, self.angles)))
+            found.append(spread(logarithms, sizes[-1]).unflatten(1, (-1, self.angles)))  # type: ignore[no-untyped-call]
         energies = torch.cat(found, dim=1)
         level = energies.mean(dim=2, keepdim=True)
         return torch.cat([level + TYPICAL, 4 * (energies - level)], dim=2).flatten(1, 2)
 
 
 def line_bank(lengths: Sequence[float], angles: int) -> Tensor:
-    """Return (L A, 1, S, S): a point minus a line through it, of each length and then each direction; each sums to 0."""
+    """Return (L A, 1, S, S): a point minus a line through it, length by length and in each direction; sums are 0."""
     radius = math.ceil((max(lengths) - 1) / 2)
     lines = []
     for length in lengths:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from deblur_lit.predict.guard import fault
+from deblur_lit.predict.guard import REACH, fault, shares
 from deblur_lit.predict.plan import Needs, Span, TilePlan
 
 Image = NDArray[Any]  # (H, W, 3), uint8, uint16, or float in [0, 1]
@@ -194,7 +194,15 @@ def _change(
     total = np.ascontiguousarray(total / len(views) if len(views) > 1 else total)
     with np.errstate(invalid="ignore", over="ignore"):
         reason = fault(floats(image[slice(*part[0]), slice(*part[1])], backend.dtype), total)
-    return (np.zeros_like(total), reason) if reason else (total, None)
+    return (np.zeros_like(total), reason) if reason else (total * _shares(image, part), None)
+
+
+def _shares(image: Image, part: tuple[Span, Span]) -> NDArray[np.float32]:
+    """Return how much of a change counts in a part of an image, as if it were looked at as a whole."""
+    begins = [max(0, begin - REACH) for begin, _ in part]
+    rows, columns = (slice(begin, end + REACH) for begin, (_, end) in zip(begins, part, strict=True))
+    inner = tuple(slice(a - begin, b - begin) for begin, (a, b) in zip(begins, part, strict=True))
+    return shares(np.ascontiguousarray(image[rows, columns]))[inner]
 
 
 def floats(pixels: Image, dtype: np.dtype[Any]) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,7 +11,25 @@ SHIFT = 8 / 255  # of its mean, in any channel
 FLAT = 4 / 255  # standard deviation up to which a patch counts as flat: noise, not texture
 LEVEL = 2 / 255  # range of the means of its quarters up to which it does: not the end of a blurred edge
 
+REACH = 16  # pixels to each side within which contrast is looked for
+CONTRAST = 4 / 255  # range of values there from which on a change counts in full
+
 Pixels = NDArray[np.floating[Any]]
+
+
+def shares(pixels: NDArray[Any]) -> NDArray[np.float32]:
+    """Return how much of a change counts at each pixel: nothing where all around is one colour, which has no blur.
+
+    Args:
+        pixels: (H, W, 3), uint8, uint16, or float in [0, 1]; a share depends on `REACH` pixels to each side.
+
+    Returns:
+        (H, W, 1) in [0, 1], in proportion to the contrast up to `CONTRAST`.
+    """
+    white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1.0
+    window = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
+    contrast = cv2.dilate(pixels, window) - cv2.erode(pixels, window)
+    return np.minimum(1, contrast.max(axis=2, keepdims=True) / np.float32(CONTRAST * white))
 
 
 def fault(seen: Pixels, change: Pixels) -> str | None:

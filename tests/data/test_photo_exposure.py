@@ -55,6 +55,15 @@ def test_an_average_of_light_is_brighter_than_one_of_encoded_values() -> None:
     assert light.mean() > linear.mean() + 5
 
 
+def test_short_paths_blur_less() -> None:
+    def difference(short_share: float) -> float:
+        recipe = replace(PLAIN, extent=(2.0, 20.0), short_share=short_share)
+        sides = [expose(recipe, seed) for seed in range(12)]
+        return float(np.mean([np.abs(blur.astype(int) - sharp).mean() for blur, sharp in sides]))
+
+    assert difference(1.0) < 0.97 * difference(0.0)
+
+
 @pytest.mark.parametrize("seed", range(12))
 def test_pairs_without_blur_have_equal_sides(seed: int) -> None:
     blur, sharp = expose(replace(PLAIN, sharp_share=1.0), seed)
@@ -148,6 +157,8 @@ def test_shaded_shapes_run_softly() -> None:
         ({"frames": (8, 12)}, "frames"),
         ({"extent": (5.0, 2.0)}, "extent"),
         ({"jpeg_share": 1.5}, "jpeg_share"),
+        ({"tilt": -1.0}, "tilt"),
+        ({"stretch": 0.9}, "stretch"),
         ({"substeps": 2}, "substeps"),
     ],
 )

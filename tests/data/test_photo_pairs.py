@@ -12,7 +12,7 @@ from PIL import Image
 from deblur_lit.data.folders import Folders
 from deblur_lit.data.images import RGB
 from deblur_lit.data.photo_exposure import PhotoRecipe
-from deblur_lit.data.photo_pairs import build, cut, recolour
+from deblur_lit.data.photo_pairs import build, cut, cut_askew, recolour
 from deblur_lit.data.photographs import Photograph
 
 RECIPE = PhotoRecipe(side=32, margin=8, frames=(3, 3), extent=(2.0, 4.0), substeps=1)
@@ -105,6 +105,34 @@ def test_a_piece_has_its_size_whatever_the_photograph(shape: tuple[int, int, int
         piece = recolour(cut(image, 48, draw), draw)
         assert piece.shape == (48, 48, 3)
         assert piece.dtype == np.uint8
+
+
+@pytest.mark.parametrize("shape", [(48, 90, 3), (48, 48, 3), (200, 60, 3), (300, 400, 3)])
+def test_a_piece_askew_shows_nothing_beyond_the_photograph(shape: tuple[int, int, int]) -> None:
+    draw = np.random.default_rng(3)
+    rows, columns = np.mgrid[: shape[0], : shape[1]]
+    image = np.stack([rows, columns, 0 * rows], axis=2).clip(0, 255).astype(np.uint8)
+    for _ in range(20):
+        piece = cut_askew(image, 48, draw, tilt=180.0, stretch=1.5)
+        assert (piece.shape, piece.dtype) == ((48, 48, 3), np.uint8)
+        slopes = np.gradient(piece[..., :2].astype(float), axis=(0, 1))
+        for slope in slopes:  # a plane stays a plane where nothing is mirrored at a border
+            inner = slope[2:-2, 2:-2][piece[2:-2, 2:-2, :2] < 250]
+            assert inner.std() < 0.5
+
+
+def test_pieces_askew_show_edges_of_many_directions_at_many_widths() -> None:
+    stripes = np.tile(128 + 100 * np.sin(np.arange(400) / 3), (400, 1))[..., None].repeat(3, axis=2).astype(np.uint8)
+    draw = np.random.default_rng(0)
+
+    def angle(piece: RGB) -> float:
+        down, across = np.gradient(piece[..., 1].astype(float))
+        return float(0.5 * np.arctan2(2 * (down * across).mean(), (across**2 - down**2).mean()))
+
+    upright = {round(abs(angle(cut(stripes, 64, draw))), 1) for _ in range(20)}
+    assert upright <= {0.0, 1.6}
+    askew = [angle(cut_askew(stripes, 64, draw, tilt=180.0, stretch=1.5)) for _ in range(60)]
+    assert np.histogram(askew, bins=6, range=(-np.pi / 2, np.pi / 2))[0].min() >= 3
 
 
 def test_the_piece_with_most_detail_is_taken_more_often() -> None:

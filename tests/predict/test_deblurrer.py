@@ -17,6 +17,7 @@ from deblur_lit import load_network
 from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.predict import memory
 from deblur_lit.predict.deblurrer import Deblurrer
+from deblur_lit.predict.guard import REACH
 from deblur_lit.predict.torch_backend import TorchBackend
 from deblur_lit.tensors import Pyramid
 
@@ -103,6 +104,16 @@ def test_no_seam_in_single_precision(padding: str) -> None:
     whole = on_cpu(small, tile="off").restore(image).image
     for side in (37, 150):
         assert np.abs(on_cpu(small, tile=side).restore(image).image - whole).max() <= 1e-5
+
+
+def test_flat_areas_stay_and_tiles_agree_where_they_end() -> None:
+    image = picture(90, 120)
+    image[:, :80] = 0.4
+    shift = Shift(5 / 255)
+    whole = on_cpu(shift, tile="off").restore(image).image
+    assert np.array_equal(whole[:, : 80 - REACH], image[:, : 80 - REACH])
+    assert np.abs(whole[:, 80 - REACH :] - (image[:, 80 - REACH :] + 5 / 255).clip(0, 1)).max() < 1e-6
+    assert np.abs(on_cpu(shift, tile=31).restore(image).image - whole).max() <= 1e-6
 
 
 def test_a_stated_memory_gives_tiles_without_seams() -> None:

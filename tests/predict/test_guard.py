@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from deblur_lit.predict.guard import BLOCK, SHIFT, fault
+from deblur_lit.predict.guard import BLOCK, REACH, SHIFT, fault, shares
 
 DARK = (33, 25, 23)
 
@@ -69,3 +69,23 @@ def test_the_end_of_a_blurred_edge_may_move_a_lot(spread: int) -> None:
     sharp = np.repeat(np.tile((across >= 0).astype(np.float32), (64, 1))[..., None], 3, axis=2)
     assert np.abs(sharp - image).max() > 0.4
     assert fault(image, sharp - image) is None
+
+
+def test_a_change_counts_by_the_contrast_around_it() -> None:
+    pixels = np.full((60, 80, 3), 100, np.uint8)
+    assert not shares(pixels).any()
+    pixels[30, 20, 1] = 101
+    counted = shares(pixels)
+    assert counted.shape == (60, 80, 1)
+    assert counted[30 - REACH : 30 + REACH + 1, 20 - REACH : 20 + REACH + 1] == pytest.approx(0.25)
+    assert counted.sum() == pytest.approx(0.25 * (2 * REACH + 1) ** 2)
+    pixels[30, 20, 1] = 104
+    assert shares(pixels).max() == 1
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.float32, np.float64])
+def test_contrast_is_that_of_any_type(dtype: type) -> None:
+    pixels = np.random.default_rng(0).integers(100, 104, (40, 50, 3)).astype(np.uint8)
+    pixels[:20] = 100
+    white = 65535 if dtype is np.uint16 else 1
+    assert shares((pixels / 255 * white).astype(dtype)) == pytest.approx(shares(pixels), abs=1e-3)
