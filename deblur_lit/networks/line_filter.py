@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from itertools import chain, pairwise
 
 import torch
@@ -74,7 +75,11 @@ class LineFilter(nn.Module):
             The image (B, 3, H, W), and the description of its blur (B, hidden, 1, 1), or per position of the
             smallest size where the pools are local.
         """
-        with torch.autocast(image.device.type, enabled=False):  # 8 bits of mantissa hide what a flat image holds
+        device = image.device.type
+        lowered = torch.amp.is_autocast_available(device)
+        with (
+            torch.autocast(device, enabled=False) if lowered else nullcontext()
+        ):  # 8 bits would blot out small energies
             sizes = self.sizes(image if image.dtype == torch.float64 else image.float())
             description = self.describe(self.energies(sizes))
             weights = self.mix(description).chunk(self.scales, dim=1)

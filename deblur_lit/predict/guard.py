@@ -1,8 +1,8 @@
 """What a restored tile must not be: not a number, or another colour where the image is flat."""
 
+from collections.abc import Callable
 from typing import Any
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -27,9 +27,21 @@ def shares(pixels: NDArray[Any]) -> NDArray[np.float32]:
         (H, W, 1) in [0, 1], in proportion to the contrast up to `CONTRAST`.
     """
     white = np.iinfo(pixels.dtype).max if pixels.dtype.kind == "u" else 1.0
-    window = np.ones((2 * REACH + 1, 2 * REACH + 1), np.uint8)
-    contrast = cv2.dilate(pixels, window) - cv2.erode(pixels, window)
+    contrast = _around(pixels, np.maximum) - _around(pixels, np.minimum)
     return np.minimum(1, contrast.max(axis=2, keepdims=True) / np.float32(CONTRAST * white))
+
+
+def _around(pixels: NDArray[Any], extreme: Callable[..., NDArray[Any]]) -> NDArray[Any]:
+    """Return the extreme of the square window around each pixel, of what it covers of the image."""
+    for axis in (0, 1):
+        found = np.pad(np.moveaxis(pixels, axis, 0), [(REACH, REACH), (0, 0), (0, 0)], "edge")
+        covered = 1
+        while covered <= 2 * REACH:  # a window and the same further on make a larger one
+            step = min(covered, 2 * REACH + 1 - covered)
+            found = extreme(found[:-step], found[step:])
+            covered += step
+        pixels = np.moveaxis(found, 0, axis)
+    return pixels
 
 
 def fault(seen: Pixels, change: Pixels) -> str | None:
