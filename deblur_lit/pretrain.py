@@ -92,7 +92,7 @@ LINES = replace(
     sharp_collage_share=0.4,
     vivid_share=0.6,
 )
-# At last little else than what is to stay: more that is sharp, and what is restored already.
+# At last more that is to stay as it is: sharp pictures, and what the network before has restored.
 KEEP = replace(LINES, sharp_share=0.3)
 # In dB every picture weighs by its own error, so that long blurs do not drown short ones; below 40 dB it weighs less.
 PSNR = ("loss=psnr", "loss.terms.psnr.eps=1.0e-4", "data.batch_size=8")
@@ -196,7 +196,7 @@ def fitted(stage: Stage, folder: Path, trained: Path) -> Path:
 
 @torch.inference_mode()
 def add_restored(pairs: Path, trained: Path, number: int) -> None:
-    """Add pairs to train on whose two sides are what a network makes of the blurred sides of the first pairs.
+    """Add pairs to train on whose two sides are what a network makes of blurred sides, evenly chosen.
 
     Args:
         pairs: folder of the pairs of a stage; they come into sequences of their own, `model_card.RESTORED` before the
@@ -207,13 +207,13 @@ def add_restored(pairs: Path, trained: Path, number: int) -> None:
     network: DeblurNetwork = build(compose("train", RECIPE).network)
     load_weights(network, trained)
     network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    made = [pair for pair in PairedFolder(pairs, "train").pairs if not pair.sequence.startswith(model_card.RESTORED)]
-    for index in track(evenly(len(made), number), "restoring pairs", console=Console(stderr=True)):
-        pair = made[index]
-        folder = pairs / "train" / f"{model_card.RESTORED}{pair.sequence}"
-        paths = [folder / side / f"{pair.blur.stem}.png" for side in ("sharp", "blur")]
+    blurs = sorted((pairs / "train").glob("*/blur/*.png"))
+    blurs = [path for path in blurs if not path.parts[-3].startswith(model_card.RESTORED)]
+    for index in track(evenly(len(blurs), number), "restoring pairs", console=Console(stderr=True)):
+        folder = pairs / "train" / f"{model_card.RESTORED}{blurs[index].parts[-3]}"
+        paths = [folder / side / blurs[index].name for side in ("sharp", "blur")]
         if not paths[-1].is_file():
-            image = torch.from_numpy(read_rgb(pair.blur)).permute(2, 0, 1)[None].float() / 255
+            image = torch.from_numpy(read_rgb(blurs[index])).permute(2, 0, 1)[None].float() / 255
             restored = (network(image).full[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
             for path in paths:
                 path.parent.mkdir(parents=True, exist_ok=True)
