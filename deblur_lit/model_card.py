@@ -179,7 +179,7 @@ def _introduction(facts: dict[str, Any]) -> list[str]:
         f"- **Time**: {facts['seconds_of_a_photo']:.1f} s for 1280x720 in float32 with {facts['threads']} threads"
         f" ({provenance.hardware(['cpu'])['platform']}).",
         f"- **Weights**: sha256 {facts['sha256']}.",
-        "- **Pools**: MSRM, DFFM and the line filter pool globally, so that tiles differ a little from the whole picture.",
+        "- **Pools**: MSRM, DFFM and the line filter pool globally: tiles differ a little from the whole picture.",
         "",
     ]
 
