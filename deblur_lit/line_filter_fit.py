@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from deblur_lit.data.paired_folder import PairedFolder
 from deblur_lit.networks.blocks import resize_to
@@ -95,14 +96,12 @@ def fit(line_filter: LineFilter, moments: Moments, epochs: int, seed: int = 0) -
     turns = _symmetries(line_filter.angles)
     optimizer = torch.optim.AdamW(line_filter.parameters(), LEARNING_RATE, betas=(0.9, 0.99), weight_decay=1e-4)
     batches = max(1, len(moments.error) // BATCH)
+    steps = epochs * batches
+    scheduler = LambdaLR(optimizer, lambda step: min(1, (step + 1) / 100) * (1 - step / steps))
     begun, gain = time.monotonic(), 0.0
     for epoch in range(epochs):
         gains = []
-        for number, batch in enumerate(torch.randperm(len(moments.error), generator=generator).chunk(batches)):
-            step = epoch * batches + number
-            rate = LEARNING_RATE * min(1, (step + 1) / 100) * (1 - step / (epochs * batches))
-            for group in optimizer.param_groups:
-                group["lr"] = rate
+        for batch in torch.randperm(len(moments.error), generator=generator).chunk(batches):
             turn = turns[int(torch.randint(len(turns), (), generator=generator))]
             some = Moments(*(part[batch] for part in moments))
             noise = NOISE * torch.randn(some.energies.shape, generator=generator, dtype=some.energies.dtype)
@@ -111,6 +110,7 @@ def fit(line_filter: LineFilter, moments: Moments, epochs: int, seed: int = 0) -
             (-gained).backward()  # type: ignore[no-untyped-call]
             nn.utils.clip_grad_norm_(line_filter.parameters(), 1.0)
             optimizer.step()
+            scheduler.step()
             gains.append(gained.item())
         gain = float(np.mean(gains))
         if (epoch + 1) % 10 == 0 or epoch + 1 == epochs:

@@ -98,13 +98,13 @@ def write(folder: Path, checkpoint: Path, chain: Sequence[Path], frames: Path | 
 
 def measure_harm(restore: evaluate.Restore, pictures: Iterable[RGB]) -> Harm:
     """Restore pictures that are sharp, and flat patches of several levels and colours."""
-    found = [_psnr(_restore(restore, picture), picture) for picture in pictures]
+    found = [_psnr(restored(restore, picture), picture) for picture in pictures]
     shift = 0.0
     for level in LEVELS:
         for channel in (slice(0, 3), *range(3)):
             patch = np.zeros((FLAT_SIDE, FLAT_SIDE, 3), np.uint8)
             patch[..., channel] = level
-            shift = max(shift, float(np.abs(_restore(restore, patch).astype(int) - patch).max()))
+            shift = max(shift, float(np.abs(restored(restore, patch).astype(int) - patch).max()))
     return Harm(min(found), float(np.mean(found)), len(found), shift)
 
 
@@ -150,10 +150,10 @@ def training_facts(checkpoint: Path) -> dict[str, Any]:
     }
 
 
-def _restore(restore: evaluate.Restore, picture: RGB) -> RGB:
+def restored(restore: evaluate.Restore, picture: RGB) -> RGB:
+    """Return what a network makes of a picture, rounded to 8 bits."""
     image = torch.from_numpy(picture).permute(2, 0, 1)[None].float() / 255
-    restored: RGB = (restore(image)[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
-    return restored
+    return (restore(image)[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
 
 
 def _psnr(restored: RGB, sharp: RGB) -> float:
@@ -283,8 +283,8 @@ def _data(chain: Sequence[Path]) -> list[str]:
             f"{number}. {numbers} pairs synthesised from {len(used)} photographs, seed {made['seed']}; sha256 of all"
             f" files {made['sha256']}: {recipe}."
         ]
-        if restored := len(list((stage / "pairs" / "train").glob(f"{RESTORED}*/blur/*.png"))):
-            lines[-1] += f" Besides, {restored} that the network before had restored, to be kept as they are."
+        if kept := len(list((stage / "pairs" / "train").glob(f"{RESTORED}*/blur/*.png"))):
+            lines[-1] += f" Besides, {kept} that the network before had restored, to be kept as they are."
     return [
         *lines,
         "",

@@ -30,6 +30,7 @@ from deblur_lit.networks.blocks import DeblurNetwork
 from deblur_lit.networks.checkpoint import load_weights, read_weights
 from deblur_lit.networks.line_filter import LineFilter
 from deblur_lit.pretrained import CONFIG, WEIGHTS
+from deblur_lit.restore import Restorer
 
 STEPS = ("photographs", "pairs", "train", "export", "card")
 CHECKPOINTS = ("best.ckpt", "last.ckpt")
@@ -194,7 +195,6 @@ def fitted(stage: Stage, folder: Path, trained: Path) -> Path:
     return path
 
 
-@torch.inference_mode()
 def add_restored(pairs: Path, trained: Path, number: int) -> None:
     """Add pairs to train on whose two sides are what a network makes of blurred sides, evenly chosen.
 
@@ -206,15 +206,14 @@ def add_restored(pairs: Path, trained: Path, number: int) -> None:
     """
     network: DeblurNetwork = build(compose("train", RECIPE).network)
     load_weights(network, trained)
-    network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    restore = Restorer(network.eval().to(memory_format=torch.channels_last))  # type: ignore[call-overload]
     blurs = sorted((pairs / "train").glob("*/blur/*.png"))
     blurs = [path for path in blurs if not path.parts[-3].startswith(model_card.RESTORED)]
     for index in track(evenly(len(blurs), number), "restoring pairs", console=Console(stderr=True)):
         folder = pairs / "train" / f"{model_card.RESTORED}{blurs[index].parts[-3]}"
         paths = [folder / side / blurs[index].name for side in ("sharp", "blur")]
         if not paths[-1].is_file():
-            image = torch.from_numpy(read_rgb(blurs[index])).permute(2, 0, 1)[None].float() / 255
-            restored = (network(image).full[0].clamp(0, 1) * 255).round().byte().permute(1, 2, 0).contiguous().numpy()
+            restored = model_card.restored(restore, read_rgb(blurs[index]))
             for path in paths:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_png(path, restored)

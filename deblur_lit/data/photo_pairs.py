@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import yaml
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 from torch.utils.data import DataLoader, Dataset
@@ -98,10 +99,7 @@ def cut(image: RGB, side: int, draw: np.random.Generator) -> RGB:
         if detail > most:
             best, most = piece, detail
     assert best is not None
-    piece = np.rot90(best, int(draw.integers(4)))
-    piece = piece[:, ::-1] if draw.random() < 0.5 else piece
-    small: RGB = cv2.resize(np.ascontiguousarray(piece), (side, side), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
-    return small
+    return _reduced(np.rot90(best, int(draw.integers(4))), side, draw)
 
 
 def cut_askew(image: RGB, side: int, draw: np.random.Generator, tilt: float, stretch: float) -> RGB:
@@ -138,6 +136,11 @@ def cut_askew(image: RGB, side: int, draw: np.random.Generator, tilt: float, str
         flags=cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REFLECT,
     )
+    return _reduced(piece, side, draw)
+
+
+def _reduced(piece: NDArray[Any], side: int, draw: np.random.Generator) -> RGB:
+    """Return a piece at its size, every other time mirrored."""
     piece = piece[:, ::-1] if draw.random() < 0.5 else piece
     small: RGB = cv2.resize(np.ascontiguousarray(piece), (side, side), interpolation=cv2.INTER_AREA)  # type: ignore[assignment]
     return small
